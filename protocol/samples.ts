@@ -1,0 +1,94 @@
+/**
+ * Samples payloads: groups of series that share a time axis, as columns. `[[ticks, times, refs, columns], ...]` in msgpack, the last three as bin.
+ * A series stands in at most one group of a frame per tick; groups exist because gatherers have different intervals and series come and go.
+ */
+import { decodeRefs, decodeTimes, encodeRefs, encodeTimes } from './axis.ts';
+import { ByteWriter } from './bytes.ts';
+import { decodeColumns, encodeColumns } from './columns.ts';
+import { fail, ok, type Result } from './errors.ts';
+import { GROUPS_PER_FRAME_MAX, SAMPLES_PER_FRAME_MAX, TICKS_PER_GROUP_MAX } from './limits.ts';
+import { pack, unpack } from './msgpack.ts';
+
+export type SampleGroup = {
+  /** Offsets (ms) from the frame's time, strictly rising integers. */
+  readonly times: Float64Array;
+  /** Dictionary entries, strictly rising. */
+  readonly refs: Uint32Array;
+  /** values[i * times.length + t] is series refs[i] at times[t]. */
+  readonly values: Float64Array;
+};
+
+const timesOut = new ByteWriter();
+const refsOut = new ByteWriter();
+const columnsOut = new ByteWriter();
+
+/** Encodes groups; the caller seals the result. */
+export function encodeSamples(groups: readonly SampleGroup[]): Uint8Array {
+  return pack(
+    groups.map((group) => {
+      timesOut.reset();
+      refsOut.reset();
+      columnsOut.reset();
+      encodeTimes(group.times, timesOut);
+      encodeRefs(group.refs, refsOut);
+      encodeColumns(group.values, group.refs.length, group.times.length, columnsOut);
+      return [group.times.length, group.refs.length, timesOut.copy(), refsOut.copy(), columnsOut.copy()];
+    }),
+  );
+}
+
+/** Decodes and checks a samples payload: counts within limits before anything is allocated, refs below `dictionaryLength`, nothing left over. */
+export function decodeSamples(payload: Uint8Array, dictionaryLength: number): Result<readonly SampleGroup[]> {
+  const unpacked = unpack(payload, 'payload_malformed');
+  if (!unpacked.ok) return unpacked;
+  const rows = unpacked.value;
+  if (!Array.isArray(rows) || rows.length > GROUPS_PER_FRAME_MAX) return malformed('samples are an array of groups');
+  const groups: SampleGroup[] = [];
+  let samples = 0;
+  for (const row of rows as unknown[]) {
+    if (!Array.isArray(row) || row.length !== 5) return malformed('a group is [ticks, series, times, refs, columns]');
+    const [ticks, series, times, refs, columns] = row as [unknown, unknown, unknown, unknown, unknown];
+    if (!isCount(ticks, TICKS_PER_GROUP_MAX) || !isCount(series, dictionaryLength)) return malformed('a group has too many ticks or series');
+    if (!(times instanceof Uint8Array) || !(refs instanceof Uint8Array) || !(columns instanceof Uint8Array)) {
+      return malformed('times, refs and columns of a group are bin');
+    }
+    samples += ticks * series;
+    if (samples > SAMPLES_PER_FRAME_MAX) return malformed(`a frame has at most ${SAMPLES_PER_FRAME_MAX} samples`);
+    const group = readGroup(ticks, series, times, refs, columns, dictionaryLength);
+    if (!group.ok) return group;
+    groups.push(group.value);
+  }
+  return ok(groups);
+}
+
+function readGroup(
+  ticks: number,
+  series: number,
+  timesBytes: Uint8Array,
+  refsBytes: Uint8Array,
+  columnsBytes: Uint8Array,
+  dictionaryLength: number,
+): Result<SampleGroup> {
+  const times = new Float64Array(ticks);
+  const refs = new Uint32Array(series);
+  const values = new Float64Array(ticks * series);
+  const timesEnd = decodeTimes(timesBytes, 0, timesBytes.length, ticks, times);
+  if (!timesEnd.ok) return timesEnd;
+  const refsEnd = decodeRefs(refsBytes, 0, refsBytes.length, refs);
+  if (!refsEnd.ok) return refsEnd;
+  const columnsEnd = decodeColumns(columnsBytes, 0, columnsBytes.length, series, ticks, values);
+  if (!columnsEnd.ok) return columnsEnd;
+  if (timesEnd.value !== timesBytes.length || refsEnd.value !== refsBytes.length || columnsEnd.value !== columnsBytes.length) {
+    return malformed('bytes are left over in a group');
+  }
+  if ((refs[series - 1] as number) >= dictionaryLength) return malformed('a group names a series beyond the dictionary');
+  return ok({ times, refs, values });
+}
+
+function isCount(value: unknown, max: number): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= max;
+}
+
+function malformed<T>(detail: string): Result<T> {
+  return fail('payload_malformed', detail);
+}
