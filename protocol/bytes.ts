@@ -1,7 +1,136 @@
-/** A growable byte buffer with the variable-length integers of the wire, and their readers. Not a codec of anything. */
-import { assert } from './assert.ts';
+/** A growable byte buffer and a bounded reader with the variable-length integers of the wire. Not a codec of anything. */
+import assert from "node:assert/strict";
 
 /** First size of a writer: a frame of a usual host (about 1,000 series, 5 ticks) fits without growing. */
 const INITIAL_BYTES = 4096;
-/** A varint of a number up to 2^53 has at most 8 groups of 7 bits. */
-export const VARINT_BYTES_MAX = 8;
+/** 8 groups of 7 bits hold 56 bits, more than the 53 of a safe integer. */
+const VARINT_BYTES_MAX = 8;
+/** Largest magnitude whose zigzag form is still a safe integer. */
+export const ZIGZAG_MAX = 2 ** 52 - 1;
+
+/** Appends to a buffer that grows by doubling. `view` and `reserve` are valid until the next append. */
+export class ByteWriter {
+  #bytes = new Uint8Array(INITIAL_BYTES);
+  #length = 0;
+
+  get length(): number {
+    return this.#length;
+  }
+
+  reset(): void {
+    this.#length = 0;
+  }
+
+  byte(n: number): void {
+    const bytes = this.reserve(1);
+    bytes[this.#length++] = n;
+  }
+
+  /** Seven bits a byte, lowest first, the top bit set on all but the last. */
+  varint(n: number): void {
+    assert(
+      Number.isSafeInteger(n) && n >= 0,
+      `a varint must be an integer from 0 to 2^53-1, got ${n}`,
+    );
+    const bytes = this.reserve(VARINT_BYTES_MAX);
+    this.#length = writeVarint(bytes, this.#length, n);
+  }
+
+  zigzag(n: number): void {
+    this.varint(n < 0 ? -2 * n - 1 : 2 * n);
+  }
+
+  bytes(b: Uint8Array): void {
+    const bytes = this.reserve(b.length);
+    bytes.set(b, this.#length);
+    this.#length += b.length;
+  }
+
+  /** The whole buffer with room for `count` more bytes after `length`: write there, then call `advance`. */
+  reserve(count: number): Uint8Array {
+    const needed = this.#length + count;
+    if (needed > this.#bytes.length) {
+      const grown = new Uint8Array(Math.max(needed, this.#bytes.length * 2));
+      grown.set(this.#bytes.subarray(0, this.#length));
+      this.#bytes = grown;
+    }
+    return this.#bytes;
+  }
+
+  /** Sets the length after bytes were written into what `reserve` gave. */
+  advance(length: number): void {
+    assert(
+      length >= this.#length && length <= this.#bytes.length,
+      `cannot advance a writer of ${this.#length} bytes to ${length}`,
+    );
+    this.#length = length;
+  }
+
+  /** What was written, not copied. */
+  view(): Uint8Array {
+    return this.#bytes.subarray(0, this.#length);
+  }
+
+  copy(): Uint8Array {
+    return this.#bytes.slice(0, this.#length);
+  }
+}
+
+/** Writes a safe non-negative integer; returns the offset after it. The caller has reserved 8 bytes. */
+export function writeVarint(bytes: Uint8Array, at: number, n: number): number {
+  let rest = n;
+  while (rest > 0x7fff_ffff) {
+    bytes[at++] = (rest % 128) | 0x80;
+    rest = Math.floor(rest / 128);
+  }
+  while (rest > 127) {
+    bytes[at++] = (rest & 127) | 0x80;
+    rest >>>= 7;
+  }
+  bytes[at++] = rest;
+  return at;
+}
+
+/** Reads within [at, end). A read that fails sets `failed`, gives 0 and reads no further; check it before using what was read. */
+export class ByteReader {
+  readonly bytes: Uint8Array;
+  readonly end: number;
+  at: number;
+  failed: boolean;
+
+  constructor(bytes: Uint8Array, offset: number, end: number) {
+    this.bytes = bytes;
+    this.end = end;
+    this.at = offset;
+    this.failed = offset < 0 || offset > end || end > bytes.length;
+  }
+
+  byte(): number {
+    if (this.failed || this.at >= this.end) return this.#fail();
+    return this.bytes[this.at++] ?? 0;
+  }
+
+  varint(): number {
+    if (this.failed) return 0;
+    const limit = Math.min(this.end, this.at + VARINT_BYTES_MAX);
+    let value = 0;
+    let scale = 1;
+    while (this.at < limit) {
+      const byte = this.bytes[this.at++] ?? 0;
+      value += (byte & 127) * scale;
+      if (byte < 128) return value <= Number.MAX_SAFE_INTEGER ? value : this.#fail();
+      scale *= 128;
+    }
+    return this.#fail();
+  }
+
+  zigzag(): number {
+    const n = this.varint();
+    return n % 2 === 0 ? n / 2 : -(n + 1) / 2;
+  }
+
+  #fail(): number {
+    this.failed = true;
+    return 0;
+  }
+}
