@@ -51,7 +51,7 @@ export function agentIdOf(publicKey: Uint8Array): Uint8Array {
   return sha256(publicKey).subarray(0, ID_BYTES);
 }
 
-export function sha256(...parts: readonly Uint8Array[]): Uint8Array {
+export function sha256(...parts: readonly Uint8Array[]): Buffer {
   const hash = createHash('sha256');
   for (const part of parts) hash.update(part);
   return hash.digest();
