@@ -13,7 +13,7 @@ export type AgentRecord = {
 };
 
 /** An enrolled agent with its imported key. */
-export type Agent = AgentRecord & { readonly agentId: AgentId; readonly verify: Verifier };
+export type Agent = AgentRecord & { readonly agentId: AgentId; readonly agentIdBytes: Uint8Array; readonly verify: Verifier };
 
 /** RFC 1123 host names, and underscores, which many hosts have. */
 const HOST_NAME = /^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?$/;
@@ -37,7 +37,7 @@ export class Agents {
   }
 
   #remember(agentId: AgentId, version: number, record: AgentRecord): Agent {
-    const agent: Agent = { ...record, agentId, verify: verifier(Buffer.from(record.key, 'base64')) };
+    const agent: Agent = { ...record, agentId, agentIdBytes: Buffer.from(agentId, 'hex'), verify: verifier(Buffer.from(record.key, 'base64')) };
     this.#byId.set(agentId, { agent, version });
     if (record.revokedMs === undefined) this.#byName.set(record.name, agentId);
     else if (this.#byName.get(record.name) === agentId) this.#byName.delete(record.name);

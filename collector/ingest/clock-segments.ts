@@ -1,0 +1,42 @@
+/** Law 10: what is added to the times of a clock segment, fixed once and durable before the segment's first frame is acked. */
+import type { AgentId, Epoch, RecordStore } from '../model/ports.ts';
+
+/** An agent's clock within this of the collector's is taken as it is. */
+const TRUSTED_OFFSET_MS = 2000;
+
+type ClockRecord = { readonly offsetMs: number; readonly correctionMs: number; readonly fixedMs: number };
+
+export class ClockSegments {
+  readonly #records: RecordStore;
+  readonly #nowMs: () => number;
+
+  constructor(deps: { records: RecordStore; nowMs: () => number }) {
+    this.#records = deps.records;
+    this.#nowMs = deps.nowMs;
+  }
+
+  /** Corrections of all segments of an agent that have one, by epoch. A segment that never was on line has none: its own wall clock stands. */
+  async load(agentId: AgentId): Promise<Map<Epoch, Map<number, number>>> {
+    const byEpoch = new Map<Epoch, Map<number, number>>();
+    for (const { id, value } of await this.#records.list<ClockRecord>('clock', { prefix: `${agentId}/` })) {
+      const [, epoch = '', segment = ''] = id.split('/');
+      const segments = byEpoch.get(epoch) ?? new Map<number, number>();
+      byEpoch.set(epoch, segments.set(Number(segment), value.correctionMs));
+    }
+    return byEpoch;
+  }
+
+  /** Fixes the correction of the segment that an agent is in now, or gives the one fixed before. Whole seconds, so that ticks stay on them. */
+  async fix(agentId: AgentId, epoch: Epoch, segment: number, agentWallMs: number): Promise<number> {
+    const id = `${agentId}/${epoch}/${segment}`;
+    const nowMs = this.#nowMs();
+    const offsetMs = agentWallMs - nowMs;
+    const correctionMs = Math.abs(offsetMs) <= TRUSTED_OFFSET_MS ? 0 : -Math.round(offsetMs / 1000) * 1000;
+    if (await this.#records.putIfAbsent<ClockRecord>('clock', id, { offsetMs, correctionMs, fixedMs: nowMs })) return correctionMs;
+    return (await this.#records.get<ClockRecord>('clock', id))?.value.correctionMs ?? correctionMs;
+  }
+
+  async forget(agentId: AgentId, epoch: Epoch): Promise<void> {
+    for (const { id, version } of await this.#records.list('clock', { prefix: `${agentId}/${epoch}/` })) await this.#records.delete('clock', id, version);
+  }
+}

@@ -1,0 +1,298 @@
+/**
+ * The hot path: a message of an open session becomes a checked frame, frames become one synced commit, commits become acks. Not the handshake.
+ *
+ *   bytes -> envelope -> duplicate? -> limits -> digest -> signature -> (documents: decode, file) -> batch -> append (durable) -> acks
+ *
+ * If the process dies before the commit nothing was acked and the agent sends again; after it, the frame is stored and the agent's resend is a duplicate.
+ */
+import {
+  decodeDictionary,
+  decodeEvents,
+  digestOf,
+  encodeControl,
+  fail,
+  FrameKind,
+  FUTURE_MS_MAX,
+  ok,
+  payloadOf,
+  readFrame,
+  SEQUENCE_AHEAD_MAX,
+  unpack,
+  verifyFrame,
+  type ErrorCode,
+  type FrameView,
+  type Result,
+} from '../../protocol/index.ts';
+import type { Labels } from '../model/labels.ts';
+import type { Appender, VerifiedFrame } from '../model/ports.ts';
+import type { Agent } from './agents.ts';
+import { countRefused, type IngestCounters } from './counters.ts';
+import { epochOfBytes, type AgentState, type EpochState } from './lanes.ts';
+import type { Ledger } from './ledger.ts';
+import { labelProblem, type NameOwner } from './label-law.ts';
+
+/** What the receiver needs of a session: the narrowest view of it. */
+export interface FrameSource {
+  readonly agent: Agent;
+  readonly state: AgentState;
+  /** Labels that this agent's own series get. */
+  readonly source: Labels;
+  send(message: Uint8Array): void;
+  /** Ends the session; the agent comes back by itself. */
+  end(code: ErrorCode | 'store_failed', detail: string): void;
+  pause(): void;
+  resume(): void;
+}
+
+type AckRange = { readonly epoch: EpochState; readonly lane: number; from: number; to: number };
+type Batch = { frames: VerifiedFrame[]; acks: Map<FrameSource, AckRange[]>; documents: Promise<void>[]; bytes: number };
+
+export type Horizon = {
+  /** Oldest sample time still taken, ms; -Infinity when everything is. */
+  oldestMs(nowMs: number): number;
+  /** Newest, ms. */
+  newestMs(nowMs: number): number;
+};
+
+/** Bytes waiting for a commit before sockets are paused: what one commit can take in well under a second. */
+const PENDING_BYTES_MAX = 64 * 1024 * 1024;
+/** A frame whose first sample is older than this when it arrives came late: beyond any flush interval of a live agent. */
+const LATE_MS = 30_000;
+/** Refused frames in one session before it is ended: a peer that sends only garbage costs a signature check each. */
+const REFUSED_PER_SESSION_MAX = 1000;
+
+export class Receiver {
+  readonly #appender: Appender;
+  readonly #ledger: Ledger;
+  readonly #names: NameOwner;
+  readonly #counters: IngestCounters;
+  readonly #horizon: Horizon;
+  readonly #nowMs: () => number;
+  readonly #paused = new Set<FrameSource>();
+  readonly #refusals = new WeakMap<FrameSource, number>();
+  #batch: Batch = emptyBatch();
+  #committing = false;
+
+  constructor(deps: {
+    appender: Appender;
+    ledger: Ledger;
+    names: NameOwner;
+    counters: IngestCounters;
+    horizon: Horizon;
+    nowMs: () => number;
+  }) {
+    this.#appender = deps.appender;
+    this.#ledger = deps.ledger;
+    this.#names = deps.names;
+    this.#counters = deps.counters;
+    this.#horizon = deps.horizon;
+    this.#nowMs = deps.nowMs;
+  }
+
+  /** Takes one frame of a session. Every outcome is an ack later, a control message now, or the end of the session. */
+  receive(from: FrameSource, bytes: Uint8Array): void {
+    this.#counters.frames++;
+    this.#counters.bytes += bytes.length;
+    const read = readFrame(bytes);
+    if (!read.ok) {
+      // Without a readable header there is nothing to refuse by number: the peer does not speak the protocol.
+      countRefused(this.#counters, read.code);
+      from.end(read.code, read.detail);
+      return;
+    }
+    const view = read.value;
+    const taken = this.#take(from, view);
+    if (taken.ok) return;
+    this.#refuse(from, view, taken.code, taken.detail);
+  }
+
+  /** Adds frames that the collector sealed itself (presence, pushed data). Resolves when they are durable. */
+  async appendOwn(frames: readonly VerifiedFrame[]): Promise<void> {
+    await this.#appender.append(frames);
+  }
+
+  #take(from: FrameSource, view: FrameView): Result<void> {
+    const { header } = view;
+    if (Buffer.compare(header.agentId, from.agent.agentIdBytes) !== 0) return fail('frame_agent', 'this frame is of another agent');
+    if (Buffer.compare(header.fleetId, this.#names.fleetId) !== 0) return fail('frame_fleet', 'this frame is of another fleet');
+    const epoch = epochOfBytes(from.state, header.epoch);
+    const digest = digestOf(view.bytes);
+    if (!verifyFrame(view, digest, from.agent.verify)) return fail('signature_invalid', 'the signature does not fit this frame and key');
+    if (header.kind === FrameKind.dictionary) return this.#takeDictionary(from, epoch, view, digest);
+    const lane = epoch.lanes[header.lane as 0 | 1 | 2];
+    const { sequence } = header;
+    if (sequence > Math.max(lane.lastSequence, lane.floor) + SEQUENCE_AHEAD_MAX) return fail('sequence_far', `sequence ${sequence} lies too far ahead`);
+    if (sequence < lane.floor || lane.ranges.has(sequence)) {
+      // Stored already, or a commit under way holds it: acked with the next commit, which ends after that one.
+      this.#counters.duplicates++;
+      this.#queueAck(from, epoch, header.lane, sequence);
+      this.#commitSoon();
+      return ok(undefined);
+    }
+    if (header.dictionaryLength > epoch.dictionaryLength) {
+      countRefused(this.#counters, 'dictionary_missing');
+      from.send(encodeControl({ kind: 'need', epoch: epoch.bytes, from: epoch.dictionaryLength }));
+      return ok(undefined);
+    }
+    const nowMs = this.#nowMs();
+    const correctionMs = epoch.corrections.get(header.clockSegment) ?? 0;
+    const timeMs = header.timeMs + correctionMs;
+    if (timeMs > this.#horizon.newestMs(nowMs)) return fail('time_range', `samples of ${new Date(timeMs).toISOString()} lie in the future`);
+    if (timeMs < this.#horizon.oldestMs(nowMs)) return fail('time_range', 'the samples are older than what is kept');
+    const filed = this.#fileDocument(from, view, correctionMs, nowMs);
+    if (!filed.ok) return filed;
+    if (sequence === lane.lastSequence + 1 && sequence > 0 && Buffer.compare(header.previous, lane.lastDigest) !== 0) this.#counters.chainBreaks++;
+    lane.ranges.add(sequence);
+    if (sequence > lane.lastSequence) {
+      lane.lastSequence = sequence;
+      lane.lastDigest = digest;
+    }
+    if (header.kind === FrameKind.samples && nowMs - timeMs > LATE_MS) {
+      this.#counters.lateFrames++;
+      this.#ledger.late(from.agent.agentId, timeMs, nowMs);
+    }
+    this.#queueAck(from, epoch, header.lane, sequence);
+    this.#queue(from, epoch, view, digest, correctionMs, nowMs);
+    return ok(undefined);
+  }
+
+  #takeDictionary(from: FrameSource, epoch: EpochState, view: FrameView, digest: Uint8Array): Result<void> {
+    const payload = payloadOf(view);
+    if (!payload.ok) return payload;
+    const decoded = decodeDictionary(payload.value);
+    if (!decoded.ok) return decoded;
+    const part = decoded.value;
+    if (part.from > epoch.dictionaryLength) {
+      from.send(encodeControl({ kind: 'need', epoch: epoch.bytes, from: epoch.dictionaryLength }));
+      return ok(undefined);
+    }
+    const end = part.from + part.entries.length;
+    if (end <= epoch.dictionaryLength) return ok(undefined);
+    if (part.from !== epoch.dictionaryLength || view.header.dictionaryLength !== part.from) {
+      return fail('dictionary_mismatch', `the dictionary goes on at ${epoch.dictionaryLength}, not at ${part.from}`);
+    }
+    for (const entry of part.entries) {
+      const problem = labelProblem(entry, from.agent, this.#names);
+      if (problem !== undefined) return fail('label_reserved', problem);
+    }
+    epoch.dictionaryLength = end;
+    this.#queue(from, epoch, view, digest, 0, this.#nowMs());
+    return ok(undefined);
+  }
+
+  /** Events and inventory are decoded before the ack, and filed before the commit that acks them: dying between the two only files them twice, by id. */
+  #fileDocument(from: FrameSource, view: FrameView, correctionMs: number, nowMs: number): Result<void> {
+    const { kind } = view.header;
+    if (kind === FrameKind.samples) return ok(undefined);
+    if (kind !== FrameKind.events && kind !== FrameKind.inventory) return fail('frame_kind', `frames of kind ${kind} are not taken by this collector yet`);
+    const payload = payloadOf(view);
+    if (!payload.ok) return payload;
+    if (kind === FrameKind.events) {
+      const events = decodeEvents(payload.value);
+      if (!events.ok) return events;
+      this.#batch.documents.push(this.#ledger.events(from.agent, Buffer.from(view.header.epoch).toString('hex'), events.value, correctionMs, nowMs));
+      return ok(undefined);
+    }
+    const inventory = unpack(payload.value, 'payload_malformed');
+    if (!inventory.ok) return inventory;
+    this.#batch.documents.push(this.#ledger.inventory(from.agent, inventory.value, nowMs));
+    return ok(undefined);
+  }
+
+  #queue(from: FrameSource, epoch: EpochState, view: FrameView, digest: Uint8Array, correctionMs: number, receivedMs: number): void {
+    this.#batch.frames.push({
+      agentId: from.agent.agentId,
+      epoch: epoch.epoch,
+      header: view.header,
+      digest,
+      bytes: view.bytes,
+      source: from.source,
+      correctionMs,
+      receivedMs,
+    });
+    this.#batch.bytes += view.bytes.length;
+    if (this.#batch.bytes > PENDING_BYTES_MAX) {
+      from.pause();
+      this.#paused.add(from);
+    }
+    this.#commitSoon();
+  }
+
+  #queueAck(from: FrameSource, epoch: EpochState, lane: number, sequence: number): void {
+    let ranges = this.#batch.acks.get(from);
+    if (ranges === undefined) this.#batch.acks.set(from, (ranges = []));
+    const last = ranges[ranges.length - 1];
+    if (last !== undefined && last.epoch === epoch && last.lane === lane && last.to === sequence) last.to++;
+    else ranges.push({ epoch, lane, from: sequence, to: sequence + 1 });
+  }
+
+  #commitSoon(): void {
+    if (this.#committing) return;
+    this.#committing = true;
+    // After the socket's messages of this turn, so that they share the commit.
+    setImmediate(() => void this.#commitAll());
+  }
+
+  /** One commit at a time; what arrives meanwhile is the next one. */
+  async #commitAll(): Promise<void> {
+    while (this.#batch.frames.length > 0 || this.#batch.acks.size > 0) {
+      const batch = this.#batch;
+      this.#batch = emptyBatch();
+      const began = performance.now();
+      try {
+        if (batch.documents.length > 0) await Promise.all(batch.documents);
+        if (batch.frames.length > 0) await this.#appender.append(batch.frames);
+        this.#counters.commits++;
+        this.#counters.commitMs += performance.now() - began;
+        for (const [source, ranges] of batch.acks) this.#sendAcks(source, ranges);
+      } catch (cause) {
+        this.#counters.commitFailures++;
+        const detail = `cannot store: ${(cause as Error).message}`;
+        // What memory says is received no longer is: sessions begin anew from what the store says.
+        for (const source of new Set([...batch.acks.keys(), ...this.#batch.acks.keys()])) source.end('store_failed', detail);
+        this.#batch = emptyBatch();
+      }
+      for (const source of this.#paused) source.resume();
+      this.#paused.clear();
+    }
+    this.#committing = false;
+  }
+
+  #sendAcks(source: FrameSource, ranges: readonly AckRange[]): void {
+    let at = 0;
+    while (at < ranges.length) {
+      const { epoch, lane } = ranges[at] as AckRange;
+      const run: [number, number][] = [];
+      for (; at < ranges.length; at++) {
+        const range = ranges[at] as AckRange;
+        if (range.epoch !== epoch || range.lane !== lane || range.from < (run.at(-1)?.[1] ?? 0)) break;
+        run.push([range.from, range.to]);
+        this.#counters.ackedFrames += range.to - range.from;
+      }
+      source.send(encodeControl({ kind: 'ack', epoch: epoch.bytes, lane, ranges: run }));
+    }
+  }
+
+  #refuse(from: FrameSource, view: FrameView, code: ErrorCode, detail: string): void {
+    countRefused(this.#counters, code);
+    const refusals = (this.#refusals.get(from) ?? 0) + 1;
+    this.#refusals.set(from, refusals);
+    const { header } = view;
+    // A dictionary that is refused leaves nothing of the epoch decodable: there is no frame to move on to.
+    if (header.kind === FrameKind.dictionary || refusals > REFUSED_PER_SESSION_MAX) {
+      from.end(code, detail);
+      return;
+    }
+    from.send(encodeControl({ kind: 'refuse', epoch: header.epoch, lane: header.lane, sequence: header.sequence, code }));
+  }
+}
+
+/** The horizon of a collector that keeps `ageMs` (undefined: everything, any time is taken). */
+export function horizonOf(ageMs: number | undefined): Horizon {
+  if (ageMs === undefined) return { oldestMs: () => Number.NEGATIVE_INFINITY, newestMs: () => Number.POSITIVE_INFINITY };
+  return { oldestMs: (nowMs) => nowMs - ageMs, newestMs: (nowMs) => nowMs + FUTURE_MS_MAX };
+}
+
+function emptyBatch(): Batch {
+  return { frames: [], acks: new Map(), documents: [], bytes: 0 };
+}

@@ -1,0 +1,350 @@
+/** One agent's connection: challenge, hello, welcome, then frames and state until it ends. The socket is behind Peer; frames go to the receiver. */
+import { randomBytes } from 'node:crypto';
+import {
+  agentIdOf,
+  decodeControl,
+  decodeHello,
+  encodeChallenge,
+  encodeControl,
+  encodeRejected,
+  encodeWelcome,
+  HANDSHAKE_MS_MAX,
+  isControl,
+  NONCE_BYTES,
+  PROTOCOL_VERSION,
+  sealConfig,
+  type Challenge,
+  type ErrorCode,
+  type HeldEpoch,
+  type Hello,
+  type Said,
+  type State,
+} from '../../protocol/index.ts';
+import { labelsOf, type Labels } from '../model/labels.ts';
+import type { Appender } from '../model/ports.ts';
+import { SequenceRanges } from '../model/ranges.ts';
+import type { Agent, Agents } from './agents.ts';
+import type { ClockSegments } from './clock-segments.ts';
+import { countRefused, type IngestCounters } from './counters.ts';
+import type { CollectorIdentity } from './identity.ts';
+import { epochOf, newAgentState, type AgentState } from './lanes.ts';
+import type { Ledger } from './ledger.ts';
+import type { Presence } from './presence.ts';
+import type { FrameSource, Receiver } from './receiver.ts';
+import type { EnrollTokens } from './tokens.ts';
+
+/** The socket as a session sees it. */
+export interface Peer {
+  readonly address: string;
+  send(bytes: Uint8Array): void;
+  /** WebSocket close code and a reason of at most 123 bytes. */
+  close(closeCode: number, reason: string): void;
+  pause(): void;
+  resume(): void;
+}
+
+/** Sessions by agent; told of each that opens and ends. */
+export interface SessionTable {
+  get(agentId: string): Session | undefined;
+  opened(session: Session): void;
+  ended(session: Session): void;
+}
+
+export type SessionDeps = {
+  readonly identity: CollectorIdentity;
+  readonly agents: Agents;
+  readonly tokens: EnrollTokens;
+  readonly appender: Appender;
+  readonly receiver: Receiver;
+  readonly ledger: Ledger;
+  readonly presence: Presence;
+  readonly clocks: ClockSegments;
+  readonly counters: IngestCounters;
+  readonly table: SessionTable;
+  readonly nowMs: () => number;
+  readonly log: { info(fields: object, message: string): void; warn(fields: object, message: string): void };
+};
+
+/** Bytes of unacked frames that an agent may have under way, per lane now, logs, bulk. */
+const CREDIT_BYTES: readonly [number, number, number] = [4 * 1024 * 1024, 4 * 1024 * 1024, 2 * 1024 * 1024];
+const CLOSE_NORMAL = 1000;
+const CLOSE_REFUSED = 1008;
+const CLOSE_FAILED = 1011;
+const RETRY_MS = 5000;
+/** What will not mend itself within seconds is tried again slowly. */
+const RETRY_SLOW_MS = 60_000;
+const RETRY_SLOW = new Set<ErrorCode>(['identity_unknown', 'identity_revoked', 'host_name_taken', 'token_invalid', 'token_expired', 'token_used_up', 'handshake_version']);
+
+export class Session implements FrameSource {
+  readonly #deps: SessionDeps;
+  readonly #peer: Peer;
+  readonly #challenge: Said<Challenge>;
+  readonly #deadline: NodeJS.Timeout;
+  #phase: 'challenged' | 'opening' | 'open' | 'ended' = 'challenged';
+  #agent: Agent | undefined;
+  #state: AgentState | undefined;
+  #source: Labels = [];
+  #hello: Hello | undefined;
+  #revision = 0;
+
+  constructor(deps: SessionDeps, peer: Peer) {
+    this.#deps = deps;
+    this.#peer = peer;
+    const { identity } = deps;
+    this.#challenge = encodeChallenge({
+      versions: [PROTOCOL_VERSION],
+      fleetId: identity.fleetId,
+      key: identity.keys.publicKey,
+      nonce: randomBytes(NONCE_BYTES),
+      timeMs: deps.nowMs(),
+    });
+    this.#deadline = setTimeout(() => this.end('handshake_timeout', 'no hello in time'), HANDSHAKE_MS_MAX);
+    peer.send(this.#challenge.bytes);
+  }
+
+  get agent(): Agent {
+    if (this.#agent === undefined) throw new Error('a session has its agent only once it is open');
+    return this.#agent;
+  }
+
+  get state(): AgentState {
+    if (this.#state === undefined) throw new Error('a session has its state only once it is open');
+    return this.#state;
+  }
+
+  get source(): Labels {
+    return this.#source;
+  }
+
+  /** A message of the peer, whole. */
+  message(bytes: Uint8Array): void {
+    if (this.#phase === 'open') {
+      if (isControl(bytes)) this.#control(bytes);
+      else this.#deps.receiver.receive(this, bytes);
+      return;
+    }
+    if (this.#phase === 'challenged') {
+      this.#phase = 'opening';
+      this.#open(bytes).catch((error: unknown) => this.end('store_failed', (error as Error).message));
+      return;
+    }
+    if (this.#phase === 'opening') this.end('handshake_malformed', 'the agent spoke before it was welcome');
+  }
+
+  send(bytes: Uint8Array): void {
+    if (this.#phase !== 'ended') this.#peer.send(bytes);
+  }
+
+  pause(): void {
+    this.#peer.pause();
+  }
+
+  resume(): void {
+    this.#peer.resume();
+  }
+
+  /** Asks the agent to flush each second for `liveMs`; 0 ends it. */
+  setLive(liveMs: number): void {
+    if (this.#phase !== 'open') return;
+    const { identity, nowMs } = this.#deps;
+    this.#revision = Math.max(this.#revision + 1, nowMs());
+    this.send(encodeControl(sealConfig(identity.fleetId, this.agent.agentIdBytes, { revision: this.#revision, liveMs, hints: [] }, identity.sign)));
+  }
+
+  end(code: ErrorCode | 'store_failed', detail: string): void {
+    if (this.#phase === 'ended') return;
+    this.#deps.log.warn({ agent: this.#agent?.name, address: this.#peer.address, code, detail }, 'session ended by the collector');
+    this.#peer.close(code === 'store_failed' ? CLOSE_FAILED : CLOSE_REFUSED, code);
+    this.closed();
+  }
+
+  /** Another connection of the same agent takes over, or the collector stops. */
+  leave(): void {
+    if (this.#phase === 'ended') return;
+    this.#peer.close(CLOSE_NORMAL, '');
+    this.closed();
+  }
+
+  /** The socket is gone. */
+  closed(): void {
+    if (this.#phase === 'ended') return;
+    clearTimeout(this.#deadline);
+    const wasOpen = this.#phase === 'open';
+    this.#phase = 'ended';
+    if (!wasOpen) return;
+    this.#deps.counters.sessionsClosed++;
+    this.#deps.table.ended(this);
+  }
+
+  async #open(bytes: Uint8Array): Promise<void> {
+    const { counters } = this.#deps;
+    const decoded = decodeHello(this.#challenge, bytes);
+    if (!decoded.ok) {
+      counters.handshakeFailures++;
+      this.#reject(decoded.code, decoded.detail);
+      return;
+    }
+    const hello = decoded.value.value;
+    const agent = await this.#recognise(hello);
+    if (agent === undefined || this.#isEnded()) return;
+    const other = this.#deps.table.get(agent.agentId);
+    if (other !== undefined && !other.#isSameProcessHost(hello)) {
+      this.#reject('identity_in_use', `the key of ${agent.name} is in use by another machine at this moment; if this one was cloned, enrol it anew`);
+      return;
+    }
+    // The same agent again: its old socket is half open or its process is new.
+    other?.leave();
+    this.#hello = hello;
+    this.#agent = agent;
+    this.#source = labelsOf({ job: 'node', instance: agent.name });
+    this.#state = await this.#loadState(agent, hello);
+    await this.#settleHeld(agent, hello);
+    if (this.#isEnded()) return;
+    if (this.#deps.table.get(agent.agentId) !== undefined) return this.end('identity_in_use', 'another connection of this agent was faster');
+    clearTimeout(this.#deadline);
+    this.#phase = 'open';
+    counters.sessionsOpened++;
+    this.#deps.table.opened(this);
+    this.#deps.presence.connected(agent.agentId, hello.agentVersion, hello.wallMs - this.#deps.nowMs());
+    this.#reportHeld(hello.held, hello.wallMs);
+    this.send(encodeWelcome(this.#challenge, decoded.value, this.#welcome(hello), this.#deps.identity.sign));
+    this.#deps.log.info({ agent: agent.name, address: this.#peer.address, version: hello.agentVersion }, 'agent connected');
+  }
+
+  #isEnded(): boolean {
+    return this.#phase === 'ended';
+  }
+
+  #isSameProcessHost(hello: Hello): boolean {
+    const own = this.#hello;
+    return own !== undefined && Buffer.compare(own.machine, hello.machine) === 0 && own.bootId === hello.bootId;
+  }
+
+  async #recognise(hello: Hello): Promise<Agent | undefined> {
+    const { agents, tokens, counters, log } = this.#deps;
+    const known = agents.get(Buffer.from(agentIdOf(hello.key)).toString('hex'));
+    if (known !== undefined) {
+      if (known.revokedMs === undefined) return known;
+      this.#reject('identity_revoked', `${known.name} was revoked here; enrol it anew if that was a mistake`);
+      return undefined;
+    }
+    const token = await tokens.take(this.#challenge, hello);
+    if (!token.ok) {
+      this.#reject(token.code, token.detail);
+      return undefined;
+    }
+    const enrolled = await agents.enroll(hello, token.value);
+    if (!enrolled.ok) {
+      await tokens.release(token.value.id);
+      this.#reject(enrolled.code, enrolled.detail);
+      return undefined;
+    }
+    counters.enrolled++;
+    log.info({ agent: enrolled.value.name, address: this.#peer.address, token: token.value.id }, 'agent enrolled');
+    return enrolled.value;
+  }
+
+  #reject(code: ErrorCode, message: string): void {
+    countRefused(this.#deps.counters, code);
+    this.send(encodeRejected({ code, message, retryMs: RETRY_SLOW.has(code) ? RETRY_SLOW_MS : RETRY_MS }));
+    this.end(code, message);
+  }
+
+  async #loadState(agent: Agent, hello: Hello): Promise<AgentState> {
+    const { appender, clocks } = this.#deps;
+    const [received, corrections] = await Promise.all([appender.received(agent.agentId), clocks.load(agent.agentId)]);
+    const state = newAgentState(agent.agentId, received);
+    for (const [epoch, segments] of corrections) for (const [segment, ms] of segments) epochOf(state, epoch).corrections.set(segment, ms);
+    const current = epochOf(state, Buffer.from(hello.epoch).toString('hex'));
+    current.corrections.set(hello.clockSegment, await clocks.fix(agent.agentId, current.epoch, hello.clockSegment, hello.wallMs));
+    return state;
+  }
+
+  /** Below an agent's floor nothing comes any more: what is missing there is a gap, and epochs that it no longer holds are over. */
+  async #settleHeld(agent: Agent, hello: Hello): Promise<void> {
+    this.#settleFloors(agent, hello.held);
+    const held = new Set(hello.held.map(({ epoch }) => Buffer.from(epoch).toString('hex')));
+    held.add(Buffer.from(hello.epoch).toString('hex'));
+    for (const epoch of this.state.epochs.keys()) {
+      if (held.has(epoch)) continue;
+      this.#deps.appender.forget(agent.agentId, epoch);
+      await this.#deps.clocks.forget(agent.agentId, epoch);
+      this.state.epochs.delete(epoch);
+    }
+  }
+
+  #settleFloors(agent: Agent, held: readonly HeldEpoch[]): void {
+    const { appender, ledger, presence, nowMs } = this.#deps;
+    for (const { epoch, lanes } of held) {
+      const state = epochOf(this.state, Buffer.from(epoch).toString('hex'));
+      for (const { lane, floor, oldestMs } of lanes) {
+        const into = state.lanes[lane as 0 | 1 | 2];
+        if (floor <= into.floor) continue;
+        const missing = into.ranges.missing(into.floor, floor);
+        const fromMs = presence.newestMs(agent.agentId) ?? agent.enrolledMs;
+        if (missing.length > 0) ledger.missing(agent, state.epoch, lane, missing, fromMs, oldestMs > 0 ? oldestMs : nowMs());
+        into.floor = floor;
+        into.ranges.addRange(0, floor);
+        into.lastSequence = Math.max(into.lastSequence, floor - 1);
+        appender.collapse(agent.agentId, state.epoch, lane, floor);
+      }
+    }
+  }
+
+  #welcome(hello: Hello) {
+    const received = [...this.state.epochs.values()].map((epoch) => ({
+      epoch: epoch.bytes,
+      dictionaryLength: epoch.dictionaryLength,
+      lanes: epoch.lanes.map((lane, index) => ({ lane: index, ranges: lastRanges(lane.ranges) })),
+    }));
+    return { version: hello.version, name: this.agent.name, timeMs: this.#deps.nowMs(), received, credit: CREDIT_BYTES };
+  }
+
+  #control(bytes: Uint8Array): void {
+    const decoded = decodeControl(bytes);
+    if (!decoded.ok) {
+      countRefused(this.#deps.counters, decoded.code);
+      this.end(decoded.code, decoded.detail);
+      return;
+    }
+    const message = decoded.value;
+    if (message.kind !== 'state') {
+      countRefused(this.#deps.counters, 'control_unknown');
+      this.end('control_unknown', `an agent may not say ${message.kind}`);
+      return;
+    }
+    this.#heard(message).catch((error: unknown) => this.end('store_failed', (error as Error).message));
+  }
+
+  async #heard(message: State): Promise<void> {
+    this.#deps.presence.seen(this.agent.agentId);
+    this.#settleFloors(this.agent, message.held);
+    this.#reportHeld(message.held, message.wallMs);
+    const epoch = epochOf(this.state, Buffer.from((this.#hello as Hello).epoch).toString('hex'));
+    if (epoch.corrections.has(message.clockSegment)) return;
+    // Frames of the new segment wait in the socket until its base is durable.
+    this.pause();
+    epoch.corrections.set(message.clockSegment, await this.#deps.clocks.fix(this.agent.agentId, epoch.epoch, message.clockSegment, message.wallMs));
+    this.resume();
+  }
+
+  #reportHeld(held: readonly HeldEpoch[], wallMs: number): void {
+    let bytes = 0;
+    let oldestMs = 0;
+    for (const { lanes } of held) {
+      for (const lane of lanes) {
+        bytes += lane.bytes;
+        if (lane.oldestMs > 0 && lane.lane === 0) oldestMs = oldestMs === 0 ? lane.oldestMs : Math.min(oldestMs, lane.oldestMs);
+      }
+    }
+    this.#deps.presence.holds(this.agent.agentId, { bytes, oldestMs }, wallMs - this.#deps.nowMs());
+  }
+}
+
+/** The newest ranges that fit a message; what is left out is sent again and acked again, harmlessly. */
+function lastRanges(ranges: SequenceRanges): [number, number][] {
+  return ranges
+    .toArray()
+    .slice(-1000)
+    .map(([from, to]) => [from, to]);
+}
