@@ -1,7 +1,7 @@
 /** The time axis and the dictionary references of a group of samples as bytes. Not their values: those are columns.ts. */
-import assert from "node:assert/strict";
-import { ByteReader, type ByteWriter } from "./bytes.ts";
-import { fail, ok, type Result } from "./errors.ts";
+import assert from 'node:assert/strict';
+import { ByteReader, type ByteWriter } from './bytes.ts';
+import { fail, ok, type Result } from './errors.ts';
 
 /** Times and the steps between them stay below this, so that every zigzag of a difference is a safe integer. */
 const TIME_MAGNITUDE_MAX = 2 ** 50;
@@ -12,10 +12,7 @@ const REF_MAX = 2 ** 32 - 1;
 export function encodeTimes(times: Float64Array, out: ByteWriter): void {
   const first = times[0];
   if (first === undefined) return;
-  assert(
-    Number.isInteger(first) && Math.abs(first) <= TIME_MAGNITUDE_MAX,
-    `a time must be an integer below 2^50, got ${first}`,
-  );
+  assert(Number.isInteger(first) && Math.abs(first) <= TIME_MAGNITUDE_MAX, `a time must be an integer below 2^50, got ${first}`);
   out.zigzag(first);
   if (times.length === 1) return;
   const steps = stepsOf(times);
@@ -30,10 +27,7 @@ function stepsOf(times: Float64Array): Float64Array {
   for (let i = 0; i < steps.length; i++) {
     const time = times[i + 1] ?? 0;
     const step = time - (times[i] ?? 0);
-    assert(
-      Number.isInteger(step) && step > 0 && Math.abs(time) <= TIME_MAGNITUDE_MAX,
-      `times must be rising integers, got ${time}`,
-    );
+    assert(Number.isInteger(step) && step > 0 && Math.abs(time) <= TIME_MAGNITUDE_MAX, `times must be rising integers, got ${time}`);
     steps[i] = step;
   }
   return steps;
@@ -56,17 +50,10 @@ function encodeDeviations(steps: Float64Array, usual: number, out: ByteWriter): 
 }
 
 /** Fills `into` with `count` strictly rising safe integers. The value is the offset after the last byte read. */
-export function decodeTimes(
-  bytes: Uint8Array,
-  offset: number,
-  end: number,
-  count: number,
-  into: Float64Array,
-): Result<number> {
+export function decodeTimes(bytes: Uint8Array, offset: number, end: number, count: number, into: Float64Array): Result<number> {
   const reader = new ByteReader(bytes, offset, end);
-  if (count > into.length)
-    return fail("payload_malformed", `${count} times do not fit into ${into.length}`);
-  if (count === 0) return reader.failed ? truncated("times") : ok(offset);
+  if (count > into.length) return fail('payload_malformed', `${count} times do not fit into ${into.length}`);
+  if (count === 0) return reader.failed ? truncated('times') : ok(offset);
   let time = reader.zigzag();
   into[0] = time;
   if (count > 1) {
@@ -81,32 +68,19 @@ export function decodeTimes(
       const token = reader.varint();
       const half = Math.floor(token / 2);
       const run = token % 2 === 0 ? half + 1 : 1;
-      if (run > left)
-        return fail(
-          "payload_malformed",
-          `a run of ${run} steps is longer than the ${left} times left`,
-        );
+      if (run > left) return fail('payload_malformed', `a run of ${run} steps is longer than the ${left} times left`);
       const step = token % 2 === 0 ? usual : usual + (half % 2 === 0 ? half / 2 : -(half + 1) / 2);
-      if (step <= 0) return fail("payload_malformed", "times do not rise");
+      if (step <= 0) return fail('payload_malformed', 'times do not rise');
       time = fillSteps(into, count - left, run, time, step);
       left -= run;
     }
-    if (!reader.failed && usual === 0 && head % 2 === 0)
-      return fail("payload_malformed", "times do not rise");
+    if (!reader.failed && usual === 0 && head % 2 === 0) return fail('payload_malformed', 'times do not rise');
   }
-  if (reader.failed) return truncated("times");
-  return Number.isSafeInteger(time)
-    ? ok(reader.at)
-    : fail("payload_malformed", "times leave the safe integers");
+  if (reader.failed) return truncated('times');
+  return Number.isSafeInteger(time) ? ok(reader.at) : fail('payload_malformed', 'times leave the safe integers');
 }
 
-function fillSteps(
-  into: Float64Array,
-  from: number,
-  run: number,
-  start: number,
-  step: number,
-): number {
+function fillSteps(into: Float64Array, from: number, run: number, start: number, step: number): number {
   let time = start;
   for (let i = from; i < from + run; i++) {
     time += step;
@@ -132,31 +106,22 @@ export function encodeRefs(refs: Uint32Array, out: ByteWriter): void {
 }
 
 /** Fills the whole of `into`. The value is the offset after the last byte read. */
-export function decodeRefs(
-  bytes: Uint8Array,
-  offset: number,
-  end: number,
-  into: Uint32Array,
-): Result<number> {
+export function decodeRefs(bytes: Uint8Array, offset: number, end: number, into: Uint32Array): Result<number> {
   const reader = new ByteReader(bytes, offset, end);
   let next = 0;
   let i = 0;
   while (i < into.length && !reader.failed) {
     const start = next + reader.varint();
     const run = reader.varint() + 1;
-    if (run > into.length - i)
-      return fail(
-        "payload_malformed",
-        `a run of ${run} references is longer than the ${into.length - i} left`,
-      );
-    if (start + run - 1 > REF_MAX) return fail("payload_malformed", "a reference is above 2^32-1");
+    if (run > into.length - i) return fail('payload_malformed', `a run of ${run} references is longer than the ${into.length - i} left`);
+    if (start + run - 1 > REF_MAX) return fail('payload_malformed', 'a reference is above 2^32-1');
     for (let k = 0; k < run; k++) into[i + k] = start + k;
     next = start + run;
     i += run;
   }
-  return reader.failed ? truncated("references") : ok(reader.at);
+  return reader.failed ? truncated('references') : ok(reader.at);
 }
 
 function truncated(what: string): Result<number> {
-  return fail("payload_malformed", `the ${what} end too early or hold a number above 2^53`);
+  return fail('payload_malformed', `the ${what} end too early or hold a number above 2^53`);
 }

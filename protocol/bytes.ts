@@ -1,5 +1,5 @@
 /** A growable byte buffer and a bounded reader with the variable-length integers of the wire. Not a codec of anything. */
-import assert from "node:assert/strict";
+import assert from 'node:assert/strict';
 
 /** First size of a writer: a frame of a usual host (about 1,000 series, 5 ticks) fits without growing. */
 const INITIAL_BYTES = 4096;
@@ -28,10 +28,7 @@ export class ByteWriter {
 
   /** Seven bits a byte, lowest first, the top bit set on all but the last. */
   varint(n: number): void {
-    assert(
-      Number.isSafeInteger(n) && n >= 0,
-      `a varint must be an integer from 0 to 2^53-1, got ${n}`,
-    );
+    assert(Number.isSafeInteger(n) && n >= 0, `a varint must be an integer from 0 to 2^53-1, got ${n}`);
     const bytes = this.reserve(VARINT_BYTES_MAX);
     this.#length = writeVarint(bytes, this.#length, n);
   }
@@ -59,10 +56,7 @@ export class ByteWriter {
 
   /** Sets the length after bytes were written into what `reserve` gave. */
   advance(length: number): void {
-    assert(
-      length >= this.#length && length <= this.#bytes.length,
-      `cannot advance a writer of ${this.#length} bytes to ${length}`,
-    );
+    assert(length >= this.#length && length <= this.#bytes.length, `cannot advance a writer of ${this.#length} bytes to ${length}`);
     this.#length = length;
   }
 

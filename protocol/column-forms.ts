@@ -1,0 +1,126 @@
+/** How the float64 values of a column become integers without losing a bit: by a power of ten or of two. Not how integers become bytes. */
+
+/** Code 0: the value. 1 to 9: the value times 10^code, rounded; decoding divides. 10 to 15: the value divided by a power of two. */
+const DIVISOR = Float64Array.of(1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1, 1, 1, 1, 1, 1);
+/** Sectors, kibibytes, pages, larger pages and blocks: what kernels count in when they answer bytes. */
+const SHIFTS = [9, 10, 12, 14, 16, 20] as const;
+const SHIFT_CODE_FIRST = 10;
+const FACTOR = Float64Array.from({ length: 16 }, (_, code) => 2 ** (SHIFTS[code - SHIFT_CODE_FIRST] ?? 0));
+/** What the encoder tries: hundredths, milli, micro, nano. Fewer forms make longer runs of equal forms; a decoder takes all codes. */
+const DECIMAL_CODES = [2, 3, 6, 9] as const;
+
+export const CODE_MASK = 0x0f;
+/** The column's bit patterns themselves, 64-bit integers. */
+export const RAW_FORM = 0x10;
+/** Some values of the column stand in the list of patches. */
+export const PATCHED = 0x20;
+/** The leading number of the column is negative. */
+export const NEGATIVE = 0x40;
+
+/** Integers stay below this, so that their differences, the differences of those and their zigzags are exact in a double. */
+const INTEGER_LIMIT = 2 ** 50;
+
+/** NaN, the infinities and -0 are no integers: few of them are patched, many make the column raw. */
+function isOdd(value: number): boolean {
+  return value - value !== 0 || (value === 0 && 1 / value < 0);
+}
+
+/** The form that suits ticks values from `from` on. */
+export function formOf(values: Float64Array, from: number, ticks: number): number {
+  let odd = 0;
+  let bits = 0;
+  let largest = 0;
+  let whole = true;
+  for (let i = from; i < from + ticks; i++) {
+    const value = values[i] ?? 0;
+    if (isOdd(value)) {
+      odd++;
+    } else if (whole) {
+      whole = Math.trunc(value) === value;
+      bits |= value;
+      largest = Math.max(largest, Math.abs(value));
+    }
+  }
+  if (odd > 0 && (odd === ticks || odd > Math.max(1, ticks >> 3))) return RAW_FORM;
+  const code = whole ? wholeCode(bits, largest) : decimalCode(values, from, ticks);
+  return odd > 0 && code !== RAW_FORM ? code | PATCHED : code;
+}
+
+function wholeCode(bits: number, largest: number): number {
+  const zeros = bits === 0 ? 32 : 31 - Math.clz32(bits & -bits);
+  let code = 0;
+  for (let i = 0; i < SHIFTS.length; i++) if (zeros >= (SHIFTS[i] ?? 0)) code = SHIFT_CODE_FIRST + i;
+  return largest < INTEGER_LIMIT * (FACTOR[code] ?? 1) ? code : RAW_FORM;
+}
+
+function decimalCode(values: Float64Array, from: number, ticks: number): number {
+  for (const code of DECIMAL_CODES) {
+    let i = from;
+    while (i < from + ticks && (isOdd(values[i] ?? 0) || isExact(values[i] ?? 0, code))) i++;
+    if (i === from + ticks) return code;
+  }
+  return RAW_FORM;
+}
+
+/** Whether a finite value survives being stored as an integer of this form. */
+export function isExact(value: number, form: number): boolean {
+  if (form >= RAW_FORM) return false;
+  const integer = integerOf(value, form);
+  return Math.abs(integer) < INTEGER_LIMIT && valueOf(integer, form) === value && !isOdd(value);
+}
+
+export function integerOf(value: number, form: number): number {
+  const code = form & CODE_MASK;
+  return code < SHIFT_CODE_FIRST ? Math.round(value * (DIVISOR[code] ?? 1)) : Math.trunc(value / (FACTOR[code] ?? 1));
+}
+
+export function valueOf(integer: number, form: number): number {
+  const code = form & CODE_MASK;
+  return code < SHIFT_CODE_FIRST ? integer / (DIVISOR[code] ?? 1) : integer * (FACTOR[code] ?? 1);
+}
+
+/** Integers of a column that is not raw. Where a value is odd the one before it stands again, so that the hole costs nothing. */
+export function toIntegers(values: Float64Array, from: number, ticks: number, form: number, integers: Float64Array): void {
+  const code = form & CODE_MASK;
+  if (form & PATCHED) return toIntegersAroundOdd(values, from, ticks, form, integers);
+  if (code === 0) {
+    for (let t = 0; t < ticks; t++) integers[t] = values[from + t] ?? 0;
+  } else if (code < SHIFT_CODE_FIRST) {
+    const divisor = DIVISOR[code] ?? 1;
+    for (let t = 0; t < ticks; t++) integers[t] = Math.round((values[from + t] ?? 0) * divisor);
+  } else {
+    const factor = 1 / (FACTOR[code] ?? 1);
+    for (let t = 0; t < ticks; t++) integers[t] = (values[from + t] ?? 0) * factor;
+  }
+}
+
+function toIntegersAroundOdd(values: Float64Array, from: number, ticks: number, form: number, integers: Float64Array): void {
+  let first = 0;
+  while (first < ticks - 1 && isOdd(values[from + first] ?? 0)) first++;
+  let last = integerOf(values[from + first] ?? 0, form);
+  for (let t = 0; t < ticks; t++) {
+    const value = values[from + t] ?? 0;
+    if (!isOdd(value)) last = integerOf(value, form);
+    integers[t] = last;
+  }
+}
+
+/** How many values of the column are odd, and where: their indexes are written to `indexes`. */
+export function oddIndexes(values: Float64Array, from: number, ticks: number, indexes: Uint32Array): number {
+  let count = 0;
+  for (let t = 0; t < ticks; t++) if (isOdd(values[from + t] ?? 0)) indexes[count++] = t;
+  return count;
+}
+
+/** Turns the integers in into[from .. from + ticks) into the values of this form. */
+export function toValues(into: Float64Array, from: number, ticks: number, form: number): void {
+  const code = form & CODE_MASK;
+  if (code === 0) return;
+  if (code < SHIFT_CODE_FIRST) {
+    const divisor = DIVISOR[code] ?? 1;
+    for (let i = from; i < from + ticks; i++) into[i] = (into[i] ?? 0) / divisor;
+  } else {
+    const factor = FACTOR[code] ?? 1;
+    for (let i = from; i < from + ticks; i++) into[i] = (into[i] ?? 0) * factor;
+  }
+}

@@ -1,0 +1,261 @@
+/** What is left of a column's integers after the best of five predictions. Not how it is packed. */
+import type { ByteReader, ByteWriter } from './bytes.ts';
+import { BLOCK, type Numbers } from './column-blocks.ts';
+
+/** The tag of a column's first block head. */
+export const PREDICTION = {
+  /** Differences from the value before, none negative. */
+  rise: 0,
+  /** Differences from the value before, zigzag. */
+  step: 1,
+  /** Differences from the value before, less the smallest of them. */
+  pace: 2,
+  /** Differences of the differences, zigzag. */
+  bend: 3,
+  /** Values less the smallest of them. */
+  level: 4,
+} as const;
+
+/** Differences below this, and the differences of those, fit 32 bits as zigzags. */
+const NARROW_LIMIT = 2 ** 30;
+const WORD = 2 ** 32;
+
+/** Room for one column of differences. */
+export type Steps = Int32Array;
+
+/** Bits of a block of `count` numbers, the largest with `width` bits, `zeros` of them zero: as blocks are packed. */
+function blockBits(count: number, width: number, zeros: number): number {
+  return Math.min(count * width, count + (count - zeros) * width);
+}
+
+function varintBits(n: number): number {
+  return 8 * Math.max(1, Math.ceil((Math.log2(Math.abs(n) + 1) + 1) / 7));
+}
+
+export type Choice = { prediction: number; lead: number; extra: number; count: number };
+
+/** Chooses for integers[0 .. ticks), ticks at least 2, and fills `numbers`. `choice` is written, not made anew, because this is hot. */
+export function predict(integers: Float64Array, ticks: number, steps: Steps, numbers: Numbers, choice: Choice): void {
+  let smallest = integers[0] ?? 0;
+  let largest = smallest;
+  let previous = smallest;
+  let smallestStep = Infinity;
+  let largestStep = -Infinity;
+  for (let t = 1; t < ticks; t++) {
+    const integer = integers[t] ?? 0;
+    const step = integer - previous;
+    previous = integer;
+    if (integer < smallest) smallest = integer;
+    if (integer > largest) largest = integer;
+    if (step < smallestStep) smallestStep = step;
+    if (step > largestStep) largestStep = step;
+    steps[t - 1] = step;
+  }
+  choice.lead = integers[0] ?? 0;
+  choice.extra = 0;
+  choice.count = ticks - 1;
+  numbers.wide = smallestStep <= -NARROW_LIMIT || largestStep >= NARROW_LIMIT;
+  if (numbers.wide) {
+    choice.prediction = PREDICTION.step;
+    return fillWideSteps(integers, ticks, numbers);
+  }
+  const levels = largest - smallest < WORD;
+  choice.prediction = cheapest(integers, ticks, steps, smallest, smallestStep, levels);
+  fill(integers, ticks, steps, numbers, choice, smallest, smallestStep);
+}
+
+/** One pass over the blocks adds up the bits of each prediction. */
+function cheapest(integers: Float64Array, ticks: number, steps: Steps, smallest: number, smallestStep: number, levels: boolean): number {
+  let step = 0;
+  let pace = varintBits(smallestStep);
+  let bend = varintBits(steps[0] ?? 0);
+  let level = varintBits(smallest) - varintBits(integers[0] ?? 0);
+  let before = steps[0] ?? 0;
+  const rising = smallestStep >= 0;
+  for (let from = 0; from < ticks - 1; from += BLOCK) {
+    const stop = Math.min(from + BLOCK, ticks - 1);
+    let stepBits = 0;
+    let bendBits = 0;
+    let largestStep = smallestStep;
+    let largest = smallest;
+    let zeros = 0;
+    let straight = 0;
+    for (let i = from; i < stop; i++) {
+      const now = steps[i] ?? 0;
+      const change = now - before;
+      before = now;
+      stepBits |= now ^ (now >> 31);
+      bendBits |= change ^ (change >> 31);
+      if (now > largestStep) largestStep = now;
+      if (now === 0) zeros++;
+      if (change === 0) straight++;
+      const integer = integers[i + 1] ?? 0;
+      if (integer > largest) largest = integer;
+    }
+    const count = stop - from;
+    step += blockBits(count, stepBits === 0 && zeros === count ? 0 : (rising ? 32 : 33) - Math.clz32(stepBits), zeros);
+    bend += blockBits(count, straight === count ? 0 : 33 - Math.clz32(bendBits), straight);
+    pace += count * (32 - Math.clz32(largestStep - smallestStep));
+    level += count * (32 - Math.clz32(largest - smallest));
+  }
+  let best: number = rising ? PREDICTION.rise : PREDICTION.step;
+  let least = step;
+  if (bend < least) {
+    least = bend;
+    best = PREDICTION.bend;
+  }
+  if (pace < least) {
+    least = pace;
+    best = PREDICTION.pace;
+  }
+  return levels && level < least ? PREDICTION.level : best;
+}
+
+function fill(
+  integers: Float64Array,
+  ticks: number,
+  steps: Steps,
+  numbers: Numbers,
+  choice: Choice,
+  smallest: number,
+  smallestStep: number,
+): void {
+  const low = numbers.low;
+  const count = ticks - 1;
+  switch (choice.prediction) {
+    case PREDICTION.rise:
+      for (let i = 0; i < count; i++) low[i] = steps[i] ?? 0;
+      return;
+    case PREDICTION.step:
+      for (let i = 0; i < count; i++) low[i] = ((steps[i] ?? 0) << 1) ^ ((steps[i] ?? 0) >> 31);
+      return;
+    case PREDICTION.pace:
+      choice.extra = smallestStep;
+      for (let i = 0; i < count; i++) low[i] = (steps[i] ?? 0) - smallestStep;
+      return;
+    case PREDICTION.bend:
+      choice.extra = steps[0] ?? 0;
+      choice.count = count - 1;
+      for (let i = 1; i < count; i++) {
+        const change = (steps[i] ?? 0) - (steps[i - 1] ?? 0);
+        low[i - 1] = (change << 1) ^ (change >> 31);
+      }
+      return;
+    default:
+      choice.lead = smallest;
+      choice.count = ticks;
+      for (let i = 0; i < ticks; i++) low[i] = (integers[i] ?? 0) - smallest;
+  }
+}
+
+function fillWideSteps(integers: Float64Array, ticks: number, numbers: Numbers): void {
+  for (let t = 1; t < ticks; t++) {
+    const step = (integers[t] ?? 0) - (integers[t - 1] ?? 0);
+    const zigzag = step < 0 ? -2 * step - 1 : 2 * step;
+    const high = Math.floor(zigzag / WORD);
+    numbers.high[t - 1] = high;
+    numbers.low[t - 1] = zigzag - high * WORD;
+  }
+}
+
+/** Bit patterns: the differences of neighbours modulo 2^64, zigzag. words holds low and high words by turns from index `from` on. */
+export function predictRaw(words: Uint32Array, from: number, ticks: number, numbers: Numbers): void {
+  numbers.wide = true;
+  for (let t = 1; t < ticks; t++) {
+    const i = from + 2 * t;
+    const low = (words[i] ?? 0) - (words[i - 2] ?? 0);
+    const high = ((words[i + 1] ?? 0) - (words[i - 1] ?? 0) - (low < 0 ? 1 : 0)) | 0;
+    const sign = high >> 31;
+    numbers.low[t - 1] = (low << 1) ^ sign;
+    numbers.high[t - 1] = ((high << 1) | ((low | 0) < 0 ? 1 : 0)) ^ sign;
+  }
+}
+
+/** Writes into words[from + 2 ..) what `predictRaw` took off; words[from] and words[from + 1] are there already. */
+export function restoreRaw(words: Uint32Array, from: number, ticks: number, numbers: Numbers): void {
+  const { low, high, wide } = numbers;
+  for (let t = 1; t < ticks; t++) {
+    const i = from + 2 * t;
+    const below = low[t - 1] ?? 0;
+    const above = wide ? (high[t - 1] ?? 0) : 0;
+    const sign = -(below & 1);
+    const sum = (words[i - 2] ?? 0) + ((((below >>> 1) | (above << 31)) ^ sign) >>> 0);
+    words[i] = sum;
+    words[i + 1] = (words[i - 1] ?? 0) + ((above >>> 1) ^ sign) + (sum >= WORD ? 1 : 0);
+  }
+}
+
+/** How many numbers a column of `ticks` has under a prediction. */
+export function countOf(prediction: number, ticks: number): number {
+  return prediction === PREDICTION.level ? ticks : prediction === PREDICTION.bend ? ticks - 2 : ticks - 1;
+}
+
+/** The second leading number, where a prediction has one. */
+export function hasExtra(prediction: number): boolean {
+  return prediction === PREDICTION.pace || prediction === PREDICTION.bend;
+}
+
+export function writeExtra(choice: Choice, leads: ByteWriter): void {
+  if (hasExtra(choice.prediction)) leads.zigzag(choice.extra);
+}
+
+export function readExtra(prediction: number, leads: ByteReader): number {
+  return hasExtra(prediction) ? leads.zigzag() : 0;
+}
+
+/** Writes the integers into into[from .. from + ticks). */
+export function restore(into: Float64Array, from: number, ticks: number, choice: Choice, numbers: Numbers): void {
+  const low = numbers.low;
+  const { lead, extra } = choice;
+  if (numbers.wide) return restoreWide(into, from, ticks, choice, numbers);
+  let integer = lead;
+  if (choice.prediction !== PREDICTION.level) into[from] = lead;
+  switch (choice.prediction) {
+    case PREDICTION.rise:
+      for (let t = 1; t < ticks; t++) into[from + t] = integer += low[t - 1] ?? 0;
+      return;
+    case PREDICTION.step:
+      for (let t = 1; t < ticks; t++) {
+        const zigzag = low[t - 1] ?? 0;
+        into[from + t] = integer += (zigzag >>> 1) ^ -(zigzag & 1);
+      }
+      return;
+    case PREDICTION.pace:
+      for (let t = 1; t < ticks; t++) into[from + t] = integer += extra + (low[t - 1] ?? 0);
+      return;
+    case PREDICTION.bend: {
+      let step = extra;
+      into[from + 1] = integer += step;
+      for (let t = 2; t < ticks; t++) {
+        const zigzag = low[t - 2] ?? 0;
+        step += (zigzag >>> 1) ^ -(zigzag & 1);
+        into[from + t] = integer += step;
+      }
+      return;
+    }
+    default:
+      for (let t = 0; t < ticks; t++) into[from + t] = lead + (low[t] ?? 0);
+  }
+}
+
+/** Numbers above 32 bits, whatever the prediction: encoders write them as steps only, hostile bytes may say otherwise. */
+function restoreWide(into: Float64Array, from: number, ticks: number, choice: Choice, numbers: Numbers): void {
+  const { low, high } = numbers;
+  const { prediction, lead, extra } = choice;
+  const zigzagged = prediction === PREDICTION.step || prediction === PREDICTION.bend;
+  const skipped = ticks - countOf(prediction, ticks);
+  let integer = lead;
+  let step = extra;
+  if (skipped > 0) into[from] = lead;
+  if (skipped > 1) into[from + 1] = integer += step;
+  for (let t = skipped; t < ticks; t++) {
+    const number = (high[t - skipped] ?? 0) * WORD + (low[t - skipped] ?? 0);
+    const signed = !zigzagged ? number : number % 2 === 0 ? number / 2 : -(number + 1) / 2;
+    if (prediction === PREDICTION.level) {
+      into[from + t] = lead + signed;
+    } else {
+      step = prediction === PREDICTION.bend ? step + signed : prediction === PREDICTION.pace ? extra + signed : signed;
+      into[from + t] = integer += step;
+    }
+  }
+}
