@@ -20,6 +20,20 @@ export interface SampleSink {
   set(ref: SeriesRef, value: number): void;
 }
 
+/** Time as the agent sees it; injected, so that tests own it. */
+export interface Clock {
+  /** Ms since 1970 in the current clock segment; never steps back within a segment. */
+  wallMs(): number;
+  /** Ms from an arbitrary start; never steps. */
+  monotonicMs(): number;
+}
+
+/** Timers, injected for the same reason. */
+export interface Timers {
+  setTimer(callback: () => void, delayMs: number): unknown;
+  clearTimer(timer: unknown): void;
+}
+
 /** One look at the host. */
 export type Tick = {
   /** Scheduled time, ms since 1970 in the agent's current clock segment; samples carry it. A whole second. */
@@ -36,7 +50,7 @@ export interface Gatherer {
   /**
    * Reads and sets. May throw: the scheduler counts it, reports `node_scrape_collector_success` 0 and goes on with the others.
    * Synchronous for /proc and /sys (a read there does not block); a promise only where the kernel may hang (statfs): it then has until its next
-   * interval and its values carry the tick they were started for.
+   * interval. What it sets within the scheduler's grace (half a second) carries the tick it was started for, what comes later goes with the next tick.
    */
   gather(tick: Tick, sink: SampleSink): void | Promise<void>;
   /** Closes kept-open descriptors. */
