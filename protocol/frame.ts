@@ -1,6 +1,6 @@
 /**
  * The envelope: sealing a payload into a frame, reading a frame's header without any decoder, checking its signature. Not what payloads mean.
- * A frame is a msgpack array of 13 fixed-width elements and a payload, so that every offset is a constant; README.md has the table.
+ * A frame is a msgpack array of 15 elements, all but the payload of fixed width, so that every offset is a constant; README.md has the table.
  */
 import { createHash } from 'node:crypto';
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
@@ -52,7 +52,7 @@ export type FrameHeader = {
 /** A frame that has a valid shape; nothing in it is trusted yet. */
 export type FrameView = { readonly header: FrameHeader; readonly payload: Uint8Array; readonly signature: Uint8Array; readonly bytes: Uint8Array };
 
-const ARRAY_13 = 0x9d;
+const ARRAY_15 = 0x9f;
 const BIN8 = 0xc4;
 const BIN32 = 0xc6;
 const UINT32 = 0xce;
@@ -121,7 +121,7 @@ export function digestOf(frame: Uint8Array): Uint8Array {
 export function readFrame(bytes: Uint8Array): Result<FrameView> {
   if (bytes.length > FRAME_BYTES_MAX) return fail('frame_oversized', `a frame has at most ${FRAME_BYTES_MAX} bytes, got ${bytes.length}`);
   if (bytes.length < ENVELOPE_BYTES) return fail('frame_truncated', `a frame has at least ${ENVELOPE_BYTES} bytes, got ${bytes.length}`);
-  if (bytes[0] !== ARRAY_13) return fail('frame_malformed', 'a frame is a msgpack array of 13 elements');
+  if (bytes[0] !== ARRAY_15) return fail('frame_malformed', 'a frame is a msgpack array of 15 elements');
   if (bytes[OFFSET_VERSION] !== PROTOCOL_VERSION) return fail('frame_version', `protocol version ${bytes[OFFSET_VERSION]} is not ${PROTOCOL_VERSION}`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (!hasFixedTypes(bytes)) return fail('frame_malformed', 'an element of the envelope has the wrong type or width');
@@ -203,7 +203,7 @@ function zstdContentSize(bytes: Uint8Array): number | undefined {
 
 function writeHeader(bytes: Uint8Array, header: SealOptions, flags: number, payloadLength: number): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  bytes[0] = ARRAY_13;
+  bytes[0] = ARRAY_15;
   bytes[OFFSET_VERSION] = PROTOCOL_VERSION;
   bytes[OFFSET_KIND] = header.kind;
   bytes[OFFSET_LANE] = header.lane;

@@ -6,7 +6,7 @@ import { decodeRefs, decodeTimes, encodeRefs, encodeTimes } from './axis.ts';
 import { ByteWriter } from './bytes.ts';
 import { decodeColumns, encodeColumns } from './columns.ts';
 import { fail, ok, type Result } from './errors.ts';
-import { GROUPS_PER_FRAME_MAX, SAMPLES_PER_FRAME_MAX, TICKS_PER_GROUP_MAX } from './limits.ts';
+import { FRAME_SPAN_MS_MAX, GROUPS_PER_FRAME_MAX, SAMPLES_PER_FRAME_MAX, TICKS_PER_GROUP_MAX } from './limits.ts';
 import { pack, unpack } from './msgpack.ts';
 
 export type SampleGroup = {
@@ -80,6 +80,9 @@ function readGroup(
   if (!columnsEnd.ok) return columnsEnd;
   if (timesEnd.value !== timesBytes.length || refsEnd.value !== refsBytes.length || columnsEnd.value !== columnsBytes.length) {
     return malformed('bytes are left over in a group');
+  }
+  if ((times[0] as number) < 0 || (times[ticks - 1] as number) > FRAME_SPAN_MS_MAX) {
+    return fail('time_range', `a frame spans at most ${FRAME_SPAN_MS_MAX} ms from its time on`);
   }
   if ((refs[series - 1] as number) >= dictionaryLength) return malformed('a group names a series beyond the dictionary');
   return ok({ times, refs, values });

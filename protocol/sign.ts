@@ -71,15 +71,27 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
 
 /** A signer that keeps the imported key. */
 export function signer(secretKey: Uint8Array): Signer {
-  if (secretKey.length !== SECRET_KEY_BYTES) throw new RangeError(`secretKey: expected ${SECRET_KEY_BYTES} bytes, got ${secretKey.length}`);
-  const key = createPrivateKey({ key: Buffer.concat([PKCS8_PREFIX, secretKey.subarray(0, 32)]), format: 'der', type: 'pkcs8' });
-  return (purpose, digest) => sign(null, message(purpose, digest), key);
+  const signRaw = rawSigner(secretKey);
+  return (purpose, digest) => signRaw(message(purpose, digest));
 }
 
 /** A verifier that keeps the imported key (importing halves the rate). Throws RangeError for a key that is not 32 bytes. */
 export function verifier(publicKey: Uint8Array): Verifier {
+  const verifyRaw = rawVerifier(publicKey);
+  return (purpose, digest, signature) => verifyRaw(message(purpose, digest), signature);
+}
+
+/** Plain Ed25519 without a purpose; for vectors of others. What Picket sends is signed with a purpose. */
+export function rawSigner(secretKey: Uint8Array): (message: Uint8Array) => Uint8Array {
+  if (secretKey.length !== SECRET_KEY_BYTES) throw new RangeError(`secretKey: expected ${SECRET_KEY_BYTES} bytes, got ${secretKey.length}`);
+  const key = createPrivateKey({ key: Buffer.concat([PKCS8_PREFIX, secretKey.subarray(0, 32)]), format: 'der', type: 'pkcs8' });
+  return (bytes) => sign(null, bytes, key);
+}
+
+/** Plain Ed25519 verification, strict in S. */
+export function rawVerifier(publicKey: Uint8Array): (message: Uint8Array, signature: Uint8Array) => boolean {
   const key = importPublicKey(publicKey);
-  return (purpose, digest, signature) => signature.length === SIGNATURE_BYTES && verify(null, message(purpose, digest), key, signature);
+  return (bytes, signature) => signature.length === SIGNATURE_BYTES && verify(null, bytes, key, signature);
 }
 
 function importPublicKey(publicKey: Uint8Array): KeyObject {

@@ -30,7 +30,8 @@ export function decodeToken(text: string): Result<EnrollToken> {
   const trimmed = text.trim();
   const bytes = trimmed.startsWith(PREFIX) ? Buffer.from(trimmed.slice(PREFIX.length), 'base64url') : Buffer.alloc(0);
   const body = bytes.subarray(0, BODY_BYTES);
-  if (bytes.length !== BODY_BYTES + CHECK_BYTES || !sha256(body).subarray(0, CHECK_BYTES).equals(bytes.subarray(BODY_BYTES))) {
+  const isWhole = bytes.length === BODY_BYTES + CHECK_BYTES && PREFIX + bytes.toString('base64url') === trimmed;
+  if (!isWhole || !sha256(body).subarray(0, CHECK_BYTES).equals(bytes.subarray(BODY_BYTES))) {
     return fail('token_invalid', `an enrolment token begins with ${PREFIX} and is copied whole; make one with "picket enroll" on the collector`);
   }
   const fleetAt = TOKEN_ID_BYTES;

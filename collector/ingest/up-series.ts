@@ -9,7 +9,6 @@ const INTERVAL_MS = 15_000;
 
 export class UpSeries {
   readonly #own: OwnSeries;
-  readonly #presence: Presence;
   readonly #written = new Map<AgentId, number>();
   readonly #timer: NodeJS.Timeout;
   readonly #stopListening: () => void;
@@ -18,7 +17,6 @@ export class UpSeries {
 
   constructor(own: OwnSeries, presence: Presence) {
     this.#own = own;
-    this.#presence = presence;
     this.#timer = setInterval(() => this.#write(presence.all()), INTERVAL_MS);
     this.#timer.unref();
     this.#stopListening = presence.onChange((agentId) => {
