@@ -1,0 +1,29 @@
+/** What a view shows when it cannot show itself: a shape of what comes, or a sentence of what went wrong. */
+import type { JSX } from 'preact';
+
+export function Skeleton({ rows, label }: { readonly rows: number; readonly label: string }): JSX.Element {
+  return (
+    <div class="skeleton" role="status" aria-label={label}>
+      {Array.from({ length: rows }, (_, i) => (
+        <div key={i} class="skeleton-row" />
+      ))}
+    </div>
+  );
+}
+
+type FailureProps = { readonly title: string; readonly sentence: string; readonly code?: string; readonly onRetry: () => void };
+
+export function Failure({ title, sentence, code, onRetry }: FailureProps): JSX.Element {
+  return (
+    <section class="failure card" role="alert">
+      <h2>{title}</h2>
+      <p>{sentence}</p>
+      <p class="actions">
+        <button type="button" class="primary" onClick={onRetry}>
+          Try again
+        </button>
+        {code && <code>{code}</code>}
+      </p>
+    </section>
+  );
+}
