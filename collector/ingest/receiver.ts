@@ -106,11 +106,6 @@ export class Receiver {
     this.#refuse(from, view, taken.code, taken.detail);
   }
 
-  /** Adds frames that the collector sealed itself (presence, pushed data). Resolves when they are durable. */
-  async appendOwn(frames: readonly VerifiedFrame[]): Promise<void> {
-    await this.#appender.append(frames);
-  }
-
   #take(from: FrameSource, view: FrameView): Result<void> {
     const { header } = view;
     if (Buffer.compare(header.agentId, from.agent.agentIdBytes) !== 0) return fail('frame_agent', 'this frame is of another agent');
