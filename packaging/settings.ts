@@ -3,7 +3,7 @@
  * they mean and what is allowed is said by agent/config.ts and collector/config.ts; this file only finds, checks and remembers.
  */
 import { readFileSync } from 'node:fs';
-import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, stringify, type Document, type Node } from 'yaml';
+import { Document, isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Node } from 'yaml';
 
 export type ConfigErrorCode =
   | 'config_unreadable'
@@ -37,7 +37,7 @@ export type Setting = {
 };
 
 /** What was decided for one setting, for --print-config. */
-export type Decision = { readonly key: string; readonly text: string; readonly origin: string; readonly secret: boolean };
+export type Decision = { readonly key: string; readonly variable?: string | undefined; readonly text: string; readonly origin: string };
 
 /** A variable that is accepted although what it configures is not there yet. */
 export type Unused = { readonly variable: string; readonly about: string };
@@ -99,6 +99,7 @@ export class Settings {
   readonly #file: ReadonlyMap<string, Found>;
   readonly #known = new Set<string>();
   readonly #decisions: Decision[] = [];
+  readonly #unset: string[] = [];
   readonly #unused: Unused[] = [];
 
   constructor(sources: Sources) {
@@ -191,6 +192,11 @@ export class Settings {
     return this.#decisions;
   }
 
+  /** Keys that have neither a value nor a default. */
+  get unset(): readonly string[] {
+    return this.#unset;
+  }
+
   get unused(): readonly Unused[] {
     return this.#unused;
   }
@@ -237,19 +243,30 @@ export class Settings {
 
   #decide(setting: Setting, found: Found | undefined, fallback: string | undefined): void {
     const secret = setting.secret === true;
+    const { key, variable } = setting;
     const text = found?.text ?? fallback;
-    if (text === undefined) return;
-    this.#decisions.push({ key: setting.key, text: secret ? MASK : text, origin: found?.origin ?? 'default', secret });
+    if (text === undefined) this.#unset.push(key);
+    else this.#decisions.push({ key, variable, text: secret ? MASK : text, origin: found?.origin ?? 'default' });
   }
 }
 
 /** The effective configuration as a file that could be used as PICKET_CONFIG (but for the masked secrets), with the origin of each value. */
 export function printSettings(section: string, settings: Settings): string {
-  const lines = settings.decisions.map(
-    ({ key, text, origin }) => `  ${key}: ${stringify(text).trimEnd()}${origin === 'default' ? '' : `  # from ${origin}`}`,
-  );
-  const unused = settings.unused.map(({ variable, about }) => `# ${variable} is accepted, but not used yet: ${about}`);
-  return [`${section}:`, ...lines, ...unused, ''].join('\n');
+  const document = new Document({ [section]: {} });
+  for (const { key, text, origin } of settings.decisions) {
+    const value = document.createNode(plain(text));
+    if (origin !== 'default') value.comment = ` from ${origin}`;
+    document.setIn([section, ...key.split('.')], value);
+  }
+  const unused = settings.unused.map(({ variable, about }) => `# ${variable} is accepted, but not used yet: ${about}\n`);
+  const unset = settings.unset.length === 0 ? '' : `# not set: ${settings.unset.join(', ')}\n`;
+  return `${document.toString({ lineWidth: 0 })}${unset}${unused.join('')}`;
+}
+
+/** Numbers and switches are written without quotes, as people write them. */
+function plain(text: string): string | number | boolean {
+  if (text === 'true' || text === 'false') return text === 'true';
+  return /^(0|[1-9]\d{0,14})$/.test(text) ? Number(text) : text;
 }
 
 /** Milliseconds of `90d`, `1h30m`, `500ms`; undefined if it is none. */

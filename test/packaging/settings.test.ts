@@ -133,9 +133,9 @@ test('what is printed masks secrets, tells where values come from and names what
     printSettings('collector', read),
     [
       'collector:',
-      '  listen: h:1  # from PICKET_LISTEN',
+      '  listen: h:1 # from PICKET_LISTEN',
       '  data_dir: ./data',
-      '  admin_token: "********"  # from PICKET_ADMIN_TOKEN',
+      '  admin_token: "********" # from PICKET_ADMIN_TOKEN',
       '# SLACK_WEBHOOK is accepted, but not used yet: later',
       '',
     ].join('\n'),

@@ -1,0 +1,48 @@
+/** What a long-running command does around its work: end on a signal, and tell the supervisor, if there is one, what it came to. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { failureOf } from './command.ts';
+
+/** What a child of `npm start` says to it over the channel of node:child_process. */
+export type ChildMessage =
+  | { readonly kind: 'listening'; readonly url: string; readonly loginUrl: string; readonly dataDir: string; readonly tokenFile?: string }
+  | { readonly kind: 'failed'; readonly code: string; readonly sentence: string; readonly exitCode: 1 | 2 };
+
+/** Longer than any clean stop takes; the supervisor itself waits for less than two seconds. */
+const STOP_MS_MAX = 5000;
+
+export function tellSupervisor(message: ChildMessage): void {
+  if (process.connected) process.send?.(message);
+}
+
+export function isSupervised(): boolean {
+  return process.connected;
+}
+
+/**
+ * Runs `work` until it ends or a signal asks for the end (SIGINT, SIGTERM, SIGHUP, or the death of the supervisor). A second SIGINT, or a stop that
+ * takes too long, ends the process as it is: everything that matters is durable before it is acknowledged.
+ */
+export async function untilSignal(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  const stop = new AbortController();
+  const onSignal = (): void => {
+    if (stop.signal.aborted) return process.exit(1);
+    stop.abort();
+    void delay(STOP_MS_MAX, undefined, { ref: false }).then(() => process.exit(1));
+  };
+  // The supervisor gets the same Ctrl-C and passes SIGTERM on: the second of the two must not count as impatience.
+  const onAnySignal = (): void => (isSupervised() && stop.signal.aborted ? undefined : onSignal());
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+  for (const signal of signals) process.on(signal, onAnySignal);
+  process.once('disconnect', onAnySignal);
+  try {
+    await work(stop.signal);
+  } catch (error) {
+    tellSupervisor({ kind: 'failed', ...failureOf(error) });
+    throw error;
+  } finally {
+    for (const signal of signals) process.off(signal, onAnySignal);
+    process.off('disconnect', onAnySignal);
+    // The channel would keep the process alive.
+    if (process.connected) process.disconnect();
+  }
+}

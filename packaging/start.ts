@@ -1,0 +1,142 @@
+/** `npm start`: the page is built, then collector and an agent of this host run as two processes under a supervisor. */
+import { spawn } from 'node:child_process';
+import { join, resolve } from 'node:path';
+import { agentConfig } from '../agent/config.ts';
+import { collectorConfig, type CollectorConfig } from '../collector/config.ts';
+import { listenUrl } from './client.ts';
+import { failureOf } from './command.ts';
+import { greeting } from './greeting.ts';
+import { logger } from './log.ts';
+import { Settings } from './settings.ts';
+import { Supervisor, type ChildPlan, type SupervisorEvent } from './supervisor.ts';
+import { version } from './version.ts';
+
+const ROOT = join(import.meta.dirname, '..');
+const PICKET = join(import.meta.dirname, 'picket.ts');
+/** The agent does not depend on the collector: after this time it starts without waiting for it, and keeps what it gathers. */
+const AGENT_WAIT_MS = 5000;
+
+type Environment = Readonly<Record<string, string | undefined>>;
+type Log = ReturnType<typeof logger>;
+
+/** Resolves with the exit code. */
+async function start(environment: Environment): Promise<number> {
+  const config = collectorConfig(new Settings({ section: 'collector', environment }));
+  const agentDir = resolve(nonEmpty(environment['PICKET_AGENT_DIR']) ?? join(config.dataDir, 'agent'));
+  // Only to refuse what is wrong before anything runs.
+  agentConfig(new Settings({ section: 'agent', environment: agentEnvironment(environment, config, agentDir, undefined) }), {
+    defaultDirectory: agentDir,
+  });
+  const terminal = process.stdout.isTTY;
+  const log = logger('picket', { level: config.logLevel, terminal });
+  await buildPage(log);
+  return run(environment, config, { agentDir, log, terminal });
+}
+
+async function run(
+  environment: Environment,
+  config: CollectorConfig,
+  options: { agentDir: string; log: Log; terminal: boolean },
+): Promise<number> {
+  const { log } = options;
+  let url: string | undefined;
+  let greeted = false;
+  const supervisor = new Supervisor({
+    onEvent: (event) => tell(event, log),
+    onMessage(_name, message) {
+      if (message.kind !== 'listening') return;
+      url = message.url;
+      startAgent();
+      if (greeted) return;
+      greeted = true;
+      if (options.terminal) process.stdout.write(greeting(message, version(), environment));
+      else log.info({ url, loginUrl: message.loginUrl, dataDir: message.dataDir, tokenFile: message.tokenFile }, 'picket is running');
+    },
+  });
+  const agentPlan = plan('agent', () => agentEnvironment(environment, config, options.agentDir, url));
+  const waiting = setTimeout(() => startAgent(), AGENT_WAIT_MS);
+  let agentStarted = false;
+  function startAgent(): void {
+    clearTimeout(waiting);
+    if (!agentStarted) supervisor.start(agentPlan);
+    agentStarted = true;
+  }
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      clearTimeout(waiting);
+      supervisor.stop();
+    });
+  }
+  supervisor.start(plan('collector', () => environment));
+  const exitCode = await supervisor.ended;
+  clearTimeout(waiting);
+  log.info({ exitCode }, 'picket has stopped');
+  return exitCode;
+}
+
+function plan(name: 'collector' | 'agent', environment: () => Environment): ChildPlan {
+  // The agent needs no code made from strings, and msgpack is where an attacker would want it. The collector's web server does.
+  const flags = name === 'agent' ? ['--disallow-code-generation-from-strings'] : [];
+  return { name, command: process.execPath, args: [...flags, PICKET, name], environment };
+}
+
+/** The agent of this host enrols itself: it finds the token that the collector leaves in its data folder. */
+function agentEnvironment(environment: Environment, config: CollectorConfig, agentDir: string, url: string | undefined): Environment {
+  const { PICKET_ENROLL_TOKEN: _token, PICKET_ENROLL_TOKEN_FILE: _file, ...rest } = environment;
+  const authority = config.tls === undefined ? {} : { PICKET_CA_FILE: nonEmpty(environment['PICKET_CA_FILE']) ?? config.tls.certFile };
+  return {
+    ...rest,
+    ...authority,
+    PICKET_DATA_DIR: config.dataDir,
+    PICKET_AGENT_DIR: agentDir,
+    PICKET_COLLECTOR_URL: url ?? listenUrl(config),
+    // An address of this host, even where it is not loopback.
+    PICKET_INSECURE: 'true',
+  };
+}
+
+function tell(event: SupervisorEvent, log: Log): void {
+  if (event.kind === 'killed') return log.warn(event, `${event.name} did not end within ${event.afterMs} ms and was killed`);
+  const pause = `starting it again in ${event.againMs / 1000} s`;
+  if (event.quickEnds < 5) log.warn({ how: event.how }, `${event.name} ended; ${pause}`);
+  else
+    log.error(
+      { how: event.how },
+      `${event.name} ended ${event.quickEnds} times right after its start; ${pause}; what it said before tells why`,
+    );
+}
+
+/** In a process of its own: the builder is large, and the supervisor stays for months. */
+async function buildPage(log: Log): Promise<void> {
+  const script = `const { buildPage } = await import(${JSON.stringify(join(import.meta.dirname, 'page.ts'))}); await buildPage(${JSON.stringify(ROOT)});`;
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', script], { stdio: ['ignore', 'ignore', 'inherit'] });
+  const code = await new Promise<number | null>((done) => {
+    child.once('error', () => done(null));
+    child.once('exit', done);
+  });
+  if (code !== 0) log.error({ code }, 'the page could not be built; everything else runs without it');
+}
+
+function nonEmpty(text: string | undefined): string | undefined {
+  return text === '' ? undefined : text;
+}
+
+const HELP = `Starts a collector and an agent of this host, and keeps both running.
+
+  npm start
+
+Settings are environment variables (PICKET_LISTEN, PICKET_DATA_DIR, ...) or a file named by PICKET_CONFIG; see packaging/README.md.
+Each program alone: npm run collector, npm run agent.
+`;
+
+if (import.meta.main && process.argv.includes('--help')) process.stdout.write(HELP);
+else if (import.meta.main) {
+  try {
+    process.exitCode = await start(process.env);
+  } catch (error) {
+    const { code, sentence, exitCode } = failureOf(error);
+    process.stderr.write(`picket: ${sentence} [${code}]\n`);
+    if (process.env['PICKET_LOG_LEVEL'] === 'debug' && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+    process.exitCode = exitCode;
+  }
+}

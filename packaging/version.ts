@@ -1,0 +1,9 @@
+/** The version of this checkout or release. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+export function version(): string {
+  const text = readFileSync(join(import.meta.dirname, '..', 'package.json'), 'utf8');
+  const { version: found } = JSON.parse(text) as { version: string };
+  return found;
+}

@@ -1,0 +1,259 @@
+/** The one command from outside: help of each sub-command, exit codes, what is asked of a collector and how its answers are shown. */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { text } from 'node:stream/consumers';
+import { COMMANDS, picket } from '../../packaging/picket.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'picket-command-'));
+const TOKEN = 'secret-token';
+type Answer = { status?: number; body: unknown };
+const answers = new Map<string, Answer>();
+let asked: { method: string; path: string; parameters: URLSearchParams; token: string; body: string }[] = [];
+
+const server = createServer(
+  (request, response) =>
+    void respond(request).then(({ status = 200, body }) => {
+      response.writeHead(status, { 'content-type': 'application/json' }).end(typeof body === 'string' ? body : JSON.stringify(body));
+    }),
+);
+
+async function respond(request: IncomingMessage): Promise<Answer> {
+  const url = new URL(request.url ?? '', 'http://x');
+  const token = request.headers.authorization ?? '';
+  asked.push({ method: request.method ?? '', path: url.pathname, parameters: url.searchParams, token, body: await text(request) });
+  if (url.pathname !== '/-/ready' && token !== `Bearer ${TOKEN}`) return { status: 401, body: {} };
+  return answers.get(`${request.method} ${url.pathname}`) ?? { status: 404, body: 'no' };
+}
+
+before(async () => {
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+});
+after(() => {
+  server.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function run(
+  line: readonly string[],
+  environment: Record<string, string> = {},
+): Promise<{ exit: number; out: string; error: string }> {
+  const said = { out: '', error: '' };
+  const exit = await picket(line, {
+    environment: {
+      PICKET_LISTEN: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+      PICKET_ADMIN_TOKEN: TOKEN,
+      PICKET_DATA_DIR: folder,
+      ...environment,
+    },
+    terminal: false,
+    out: (text) => void (said.out += text),
+    error: (text) => void (said.error += text),
+  });
+  return { exit, ...said };
+}
+
+test('every command explains itself with options and examples', async () => {
+  for (const name of Object.keys(COMMANDS)) {
+    for (const line of [
+      [name, '--help'],
+      [name, '-h'],
+      ['help', name],
+    ]) {
+      const { exit, out } = await run(line);
+      assert.equal(exit, 0, line.join(' '));
+      assert.match(out, new RegExp(`^  picket ${name}`, 'm'));
+      assert.match(out, /\nOptions\n {2}--/);
+      assert.match(out, new RegExp(`\nExamples\n.*picket ${name}`));
+    }
+  }
+});
+
+test('the overall help names every command', async () => {
+  const { exit, out } = await run(['--help']);
+  assert.equal(exit, 0);
+  for (const name of Object.keys(COMMANDS)) assert.match(out, new RegExp(`^  ${name} `, 'm'));
+});
+
+test('wrong use ends with 2 and says what to write', async () => {
+  const check = async (line: readonly string[], expected: RegExp): Promise<void> => {
+    const { exit, out, error } = await run(line);
+    assert.equal(exit, 2, line.join(' '));
+    assert.match(error, expected);
+    assert.equal(out, '');
+  };
+  await check([], /Commands/);
+  await check(['quer'], /did you mean: picket query \[usage\]/);
+  await check(['toString'], /there is no command "toString"/);
+  await check(['query'], /for example: picket query node_load1/);
+  await check(['query', 'up', 'down'], /does not take "down"/);
+  await check(['query', 'up', '--stat', '1'], /did you mean --start\?/);
+  await check(['query', 'up', '--time'], /--time needs a value/);
+  await check(['query', 'up', '--time', 'soon'], /"soon" is not a time/);
+  await check(['query', 'up', '--time', '1', '--start', '1'], /--time is for one moment/);
+  await check(['query', 'up', '--start', '2', '--end', '1'], /--start is after --end/);
+  await check(['hosts', '--json=yes'], /--json takes no value/);
+  await check(['hosts', '--url', 'nowhere'], /"nowhere" is not the address of a collector/);
+  await check(['enroll', '--ttl', '5'], /write for example --ttl 1h/);
+  await check(['enroll', '--uses', '0'], /whole number from 1/);
+  await check(['token'], /picket token list/);
+  await check(['token', 'revoke'], /needs the ID/);
+  await check(['agent', '--once', '--format', 'xml'], /--format prometheus/);
+  await check(['agent', '--format', 'prometheus'], /--format goes with --once/);
+  await check(['collector', '--listen', '8080'], /^picket: --listen: "8080" is not host:port; .* \[config_invalid\]/);
+});
+
+test('a collector that is not running is told with what to type', async () => {
+  const closed = createServer().listen(0, '127.0.0.1');
+  await once(closed, 'listening');
+  const url = `http://127.0.0.1:${(closed.address() as AddressInfo).port}`;
+  await new Promise((resolve) => closed.close(resolve));
+  const { exit, error } = await run(['status', '--url', url]);
+  assert.equal(exit, 1);
+  assert.match(error, new RegExp(`no collector answers at ${url}: it is not running, .*"npm start".* \\[collector_unreachable\\]`));
+});
+
+test('a token that the collector does not know is told; none is sent to another machine', async () => {
+  assert.match((await run(['hosts', '--token', 'wrong'])).error, /does not know the token.*\[token_refused\]/);
+  writeFileSync(join(folder, 'admin-token'), `${TOKEN}\n`);
+  answers.set('GET /api/v1/hosts', { body: { hosts: [] } });
+  assert.equal((await run(['hosts'], { PICKET_ADMIN_TOKEN: '' })).exit, 0, 'the one in the data folder');
+  asked = [];
+  const port = (server.address() as AddressInfo).port;
+  const elsewhere = await run(['hosts', '--url', `http://0.0.0.0:${port}`], { PICKET_ADMIN_TOKEN: '' });
+  assert.match(elsewhere.error, /wants a token.*\[token_missing\]/);
+  assert.deepEqual(
+    asked.map((one) => one.token),
+    [''],
+  );
+});
+
+test('enroll asks for a token and prints the one command', async () => {
+  answers.set('POST /api/v1/enroll', {
+    body: { token: 't', command: 'PICKET_ENROLL_TOKEN=t npm run agent', expiresAt: '2026-11-21T13:00:00Z' },
+  });
+  asked = [];
+  const { exit, out } = await run(['enroll', '--ttl', '1d', '--uses', '20']);
+  assert.equal(exit, 0);
+  assert.match(out, /On each of up to 20 hosts.*\n\n {2}PICKET_ENROLL_TOKEN=t npm run agent\n\nGood until 2026-11-21T13:00:00Z/);
+  assert.deepEqual(JSON.parse(asked[0]?.body ?? ''), { ttlSeconds: 86_400, uses: 20 });
+  assert.equal(JSON.parse((await run(['enroll', '--json'])).out).token, 't');
+});
+
+test('tokens are listed and revoked', async () => {
+  answers.set('GET /api/v1/enroll/tokens', { body: { tokens: [{ id: 'abc', usesLeft: 2, expiresAt: 'then' }] } });
+  answers.set('DELETE /api/v1/enroll/tokens/a%2Fb', { body: '' });
+  assert.equal((await run(['token', 'list'])).out, 'ID   USES LEFT  EXPIRES\nabc  2          then\n');
+  assert.equal((await run(['token', 'revoke', 'a/b'])).out, 'Revoked a/b.\n');
+});
+
+test('hosts and status show what reports, and nothing that a host name could do to the terminal', async () => {
+  const host = {
+    name: 'web\u001b[2J',
+    status: 'up',
+    lastSampleMs: Date.now(),
+    values: { cpuPercent: 12.34, memoryPercent: 50, diskPercent: null, load1: 0.5 },
+    link: { connected: true, backlogBytes: 2_500_000 },
+  };
+  answers.set('GET /api/v1/hosts', { body: { hosts: [host] } });
+  answers.set('GET /api/v1/status/buildinfo', { body: { status: 'success', data: { version: '1.2.3' } } });
+  answers.set('GET /-/ready', { body: 'ok' });
+  const listed = await run(['hosts']);
+  assert.equal(
+    listed.out.replace(/\d+ s ago {5,}/, 'now  '),
+    'HOST     STATUS  LAST SAMPLE  CPU     MEMORY  DISK  LOAD  BACKLOG\nweb\u{fffd}[2J  up      now  12.3 %  50.0 %  -     0.50  2.5 MB\n',
+  );
+  const status = await run(['status']);
+  assert.equal(status.exit, 0);
+  assert.match(status.out, /^collector {2}http:\S+ {2}ready {2}version 1\.2\.3\nhosts {6}1, of which 1 up\n/);
+  assert.equal(JSON.parse((await run(['status', '--json'])).out).ready, true);
+  answers.set('GET /-/ready', { status: 503, body: 'warming' });
+  assert.equal((await run(['status'])).exit, 1);
+});
+
+test('an instant query is a table, or the answer as it came', async () => {
+  const vector = {
+    status: 'success',
+    data: { resultType: 'vector', result: [{ metric: { __name__: 'node_load1', instance: 'a' }, value: [0, '0.5'] }] },
+  };
+  answers.set('GET /api/v1/query', { body: vector });
+  asked = [];
+  const { out } = await run(['query', 'node_load1', '--time', '1970-01-01T00:01:00Z']);
+  assert.match(out, /^SERIES {20,}VALUE {2}TIME\nnode_load1\{instance="a"\} {2}0\.5 {4}\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\n$/);
+  assert.equal(asked[0]?.parameters.get('query'), 'node_load1');
+  assert.equal(asked[0]?.parameters.get('time'), '60');
+  assert.deepEqual(JSON.parse((await run(['query', 'node_load1', '--json'])).out), vector);
+});
+
+test('a range query names its points', async () => {
+  answers.set('GET /api/v1/query_range', {
+    body: {
+      status: 'success',
+      data: {
+        resultType: 'matrix',
+        result: [
+          {
+            metric: {},
+            values: [
+              [0, '1'],
+              [60, '2'],
+            ],
+          },
+        ],
+      },
+    },
+  });
+  asked = [];
+  const { out } = await run(['query', 'up', '--start', '0', '--end', '1970-01-01T00:10:00Z', '--step', '1m']);
+  assert.match(out, /^\{\}\n {2}TIME {17}VALUE\n {2}\S+ \S+ {2}1\n {2}\S+ \S+ {2}2\n$/);
+  assert.deepEqual(
+    [...(asked[0]?.parameters ?? [])],
+    [
+      ['query', 'up'],
+      ['start', '0'],
+      ['end', '600'],
+      ['step', '60'],
+    ],
+  );
+});
+
+test('what the collector refuses is told in its words, with 1', async () => {
+  answers.set('GET /api/v1/query', { status: 400, body: { status: 'error', errorType: 'bad_data', error: 'parse error at 3' } });
+  assert.deepEqual(await run(['query', 'up{']), { exit: 1, out: '', error: 'picket: parse error at 3 [bad_data]\n' });
+  answers.set('GET /api/v1/query', { status: 422, body: { error: { code: 'limit', message: 'too much' } } });
+  assert.deepEqual(await run(['query', 'up']), { exit: 1, out: '', error: 'picket: too much [limit]\n' });
+  answers.set('GET /api/v1/query', { body: '<html>' });
+  assert.match((await run(['query', 'up'])).error, /not what Picket says; is something else listening there\? \[answer_unexpected\]/);
+});
+
+test('the stack is for those who ask for it', async () => {
+  assert.doesNotMatch((await run(['quer'])).error, /\n\s+at /);
+  assert.match((await run(['quer'], { PICKET_LOG_LEVEL: 'debug' })).error, /\n\s+at /);
+});
+
+test('settings of both programs are printed with secrets masked', async () => {
+  const collector = await run(['collector', '--print-config', '--data-dir', '/x']);
+  assert.equal(collector.exit, 0);
+  assert.match(collector.out, /data_dir: \/x # from --data-dir\n/);
+  assert.doesNotMatch(collector.out, new RegExp(TOKEN));
+  const agent = await run(['agent', '--print-config', '--json', '--path.procfs', '/p'], { PICKET_LISTEN: '' });
+  assert.deepEqual(
+    JSON.parse(agent.out).find((one: { key: string }) => one.key === 'path.procfs'),
+    { key: 'path.procfs', text: '/p', origin: '--path.procfs' },
+  );
+});
+
+test('the shell command runs on the pinned runtime and passes the exit code on', async () => {
+  const command = join(import.meta.dirname, '../../packaging/picket');
+  const result = await new Promise<{ code: unknown; out: string; error: string }>((resolve) => {
+    execFile(command, ['nope'], (failure, out, error) => resolve({ code: failure?.code, out, error }));
+  });
+  assert.deepEqual(result, { code: 2, out: '', error: 'picket: there is no command "nope"; see: picket --help [usage]\n' });
+});
