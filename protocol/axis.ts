@@ -12,7 +12,8 @@ const REF_MAX = 2 ** 32 - 1;
 export function encodeTimes(times: Float64Array, out: ByteWriter): void {
   const first = times[0];
   if (first === undefined) return;
-  assert(Number.isInteger(first) && Math.abs(first) <= TIME_MAGNITUDE_MAX, `a time must be an integer below 2^50, got ${first}`);
+  if (!(Number.isInteger(first) && Math.abs(first) <= TIME_MAGNITUDE_MAX))
+    assert.fail(`a time must be an integer below 2^50, got ${first}`);
   out.zigzag(first);
   if (times.length === 1) return;
   const steps = stepsOf(times);
@@ -27,7 +28,8 @@ function stepsOf(times: Float64Array): Float64Array {
   for (let i = 0; i < steps.length; i++) {
     const time = times[i + 1] ?? 0;
     const step = time - (times[i] ?? 0);
-    assert(Number.isInteger(step) && step > 0 && Math.abs(time) <= TIME_MAGNITUDE_MAX, `times must be rising integers, got ${time}`);
+    if (!(Number.isInteger(step) && step > 0 && Math.abs(time) <= TIME_MAGNITUDE_MAX))
+      assert.fail(`times must be rising integers, got ${time}`);
     steps[i] = step;
   }
   return steps;
@@ -95,7 +97,7 @@ export function encodeRefs(refs: Uint32Array, out: ByteWriter): void {
   let i = 0;
   while (i < refs.length) {
     const start = refs[i] ?? 0;
-    assert(start >= next, `references must rise, got ${start} after ${next - 1}`);
+    if (start < next) assert.fail(`references must rise, got ${start} after ${next - 1}`);
     let run = 1;
     while (i + run < refs.length && refs[i + run] === start + run) run++;
     out.varint(start - next);

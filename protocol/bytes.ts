@@ -28,9 +28,8 @@ export class ByteWriter {
 
   /** Seven bits a byte, lowest first, the top bit set on all but the last. */
   varint(n: number): void {
-    assert(Number.isSafeInteger(n) && n >= 0, `a varint must be an integer from 0 to 2^53-1, got ${n}`);
-    const bytes = this.reserve(VARINT_BYTES_MAX);
-    this.#length = writeVarint(bytes, this.#length, n);
+    if (!(n >= 0 && n <= Number.MAX_SAFE_INTEGER)) assert.fail(`a varint must be an integer from 0 to 2^53-1, got ${n}`);
+    this.#length = writeVarint(this.reserve(VARINT_BYTES_MAX), this.#length, n);
   }
 
   zigzag(n: number): void {
@@ -56,7 +55,8 @@ export class ByteWriter {
 
   /** Sets the length after bytes were written into what `reserve` gave. */
   advance(length: number): void {
-    assert(length >= this.#length && length <= this.#bytes.length, `cannot advance a writer of ${this.#length} bytes to ${length}`);
+    if (!(length >= this.#length && length <= this.#bytes.length))
+      assert.fail(`cannot advance a writer of ${this.#length} bytes to ${length}`);
     this.#length = length;
   }
 
@@ -90,32 +90,39 @@ export class ByteReader {
   readonly bytes: Uint8Array;
   readonly end: number;
   at: number;
-  failed: boolean;
+  failed = false;
 
   constructor(bytes: Uint8Array, offset: number, end: number) {
     this.bytes = bytes;
     this.end = end;
     this.at = offset;
-    this.failed = offset < 0 || offset > end || end > bytes.length;
+    if (!(offset >= 0 && offset <= end && end <= bytes.length)) this.fail();
+  }
+
+  /** For those who find what was read impossible. At the end nothing more can be read, so that no other read asks. */
+  fail(): number {
+    this.failed = true;
+    this.at = this.end;
+    return 0;
   }
 
   byte(): number {
-    if (this.failed || this.at >= this.end) return this.#fail();
+    if (this.at >= this.end) return this.fail();
     return this.bytes[this.at++] ?? 0;
   }
 
   varint(): number {
-    if (this.failed) return 0;
-    const limit = Math.min(this.end, this.at + VARINT_BYTES_MAX);
-    let value = 0;
-    let scale = 1;
-    while (this.at < limit) {
-      const byte = this.bytes[this.at++] ?? 0;
-      value += (byte & 127) * scale;
-      if (byte < 128) return value <= Number.MAX_SAFE_INTEGER ? value : this.#fail();
-      scale *= 128;
+    const { bytes } = this;
+    let at = this.at;
+    if (this.end - at < VARINT_BYTES_MAX) return this.#varintNearEnd();
+    let byte = bytes[at++] ?? 0;
+    let low = byte & 127;
+    for (let shift = 7; byte > 127 && shift < 28; shift += 7) {
+      byte = bytes[at++] ?? 0;
+      low |= (byte & 127) << shift;
     }
-    return this.#fail();
+    this.at = at;
+    return byte < 128 ? low : this.#varintRest(low, VARINT_BYTES_MAX - 4);
   }
 
   zigzag(): number {
@@ -123,8 +130,27 @@ export class ByteReader {
     return n % 2 === 0 ? n / 2 : -(n + 1) / 2;
   }
 
-  #fail(): number {
-    this.failed = true;
-    return 0;
+  #varintRest(low: number, most: number): number {
+    let value = low;
+    let scale = 2 ** 28;
+    for (let left = most; left > 0; left--) {
+      const byte = this.bytes[this.at++] ?? 0;
+      value += (byte & 127) * scale;
+      if (byte < 128) return value <= Number.MAX_SAFE_INTEGER ? value : this.fail();
+      scale *= 128;
+    }
+    return this.fail();
+  }
+
+  #varintNearEnd(): number {
+    let value = 0;
+    let scale = 1;
+    while (this.at < this.end) {
+      const byte = this.bytes[this.at++] ?? 0;
+      value += (byte & 127) * scale;
+      if (byte < 128) return value;
+      scale *= 128;
+    }
+    return this.fail();
   }
 }

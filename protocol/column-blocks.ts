@@ -13,6 +13,10 @@ const TAG_MAX = 4;
 const TAGGED_DENSE = 27;
 const TAGGED_SPARSE = 23;
 const TAGGED_ESCAPE = 50;
+/** In the place of a tagged head: the column moves as an earlier one. A byte follows. */
+const COPY_HEAD = 255;
+export const COPY_TAG = 5;
+export const COPY_REACH = 256;
 /** The widest read of `unpack` and the words that it may touch beyond the bits it needs. */
 const BLOCK_BYTES_MAX = BLOCK * 8 + 2;
 const READ_AHEAD_BYTES = 8;
@@ -24,77 +28,63 @@ export function numbersFor(count: number): Numbers {
   return { low: new Uint32Array(count), high: new Uint32Array(count), wide: false };
 }
 
-/** Appends bits, lowest first. `reserve` before `pack`; `finish` pads the last byte with zeros. */
+/** Appends bits, lowest first. `reserve` before writing; `finish` pads the last byte with zeros. */
 export class BitWriter {
-  #bytes = new Uint8Array(4096);
+  /** Whole words at once: every platform of the runtime is little-endian, as the format is. */
+  #words = new Uint32Array(1024);
   #at = 0;
   #pending = 0;
-  #pendingBits = 0;
+  #filled = 0;
 
   reset(): void {
     this.#at = 0;
     this.#pending = 0;
-    this.#pendingBits = 0;
+    this.#filled = 0;
   }
 
-  reserve(bytes: number): void {
-    if (this.#at + bytes <= this.#bytes.length) return;
-    const grown = new Uint8Array(Math.max(this.#at + bytes, this.#bytes.length * 2));
-    grown.set(this.#bytes.subarray(0, this.#at));
-    this.#bytes = grown;
+  reserve(bits: number): void {
+    const needed = this.#at + (bits >>> 5) + 2;
+    if (needed <= this.#words.length) return;
+    const grown = new Uint32Array(Math.max(needed, this.#words.length * 2));
+    grown.set(this.#words.subarray(0, this.#at));
+    this.#words = grown;
   }
 
+  /** One number below 2^width, width 0 to 32. */
   put(number: number, width: number): void {
     if (width === 0) return;
-    const filled = this.#pendingBits;
+    const filled = this.#filled;
     this.#pending |= number << filled;
-    this.#pendingBits = filled + width;
-    if (this.#pendingBits >= 32) {
-      this.#flushWord();
-      this.#pendingBits -= 32;
-      this.#pending = filled === 0 ? 0 : number >>> (32 - filled);
-    }
+    this.#filled = filled + width;
+    if (this.#filled < 32) return;
+    this.#words[this.#at++] = this.#pending;
+    this.#pending = filled === 0 ? 0 : number >>> (32 - filled);
+    this.#filled -= 32;
   }
 
   /** count numbers from low[from] on, each below 2^width, width 1 to 32. */
   pack(low: Uint32Array, from: number, count: number, width: number): void {
-    const bytes = this.#bytes;
+    const words = this.#words;
     let at = this.#at;
     let pending = this.#pending;
-    let filled = this.#pendingBits;
+    let filled = this.#filled;
     for (let i = from; i < from + count; i++) {
       const number = low[i] ?? 0;
       pending |= number << filled;
-      const total = filled + width;
-      if (total >= 32) {
-        bytes[at] = pending;
-        bytes[at + 1] = pending >>> 8;
-        bytes[at + 2] = pending >>> 16;
-        bytes[at + 3] = pending >>> 24;
-        at += 4;
-        pending = filled === 0 ? 0 : number >>> (32 - filled);
-        filled = total - 32;
-      } else {
-        filled = total;
-      }
+      filled += width;
+      if (filled < 32) continue;
+      words[at++] = pending;
+      filled -= 32;
+      pending = filled === 0 ? 0 : number >>> (width - filled);
     }
     this.#at = at;
     this.#pending = pending;
-    this.#pendingBits = filled;
+    this.#filled = filled;
   }
 
   finish(): Uint8Array {
-    for (let bits = 0; bits < this.#pendingBits; bits += 8) this.#bytes[this.#at++] = this.#pending >>> bits;
-    this.#pending = 0;
-    this.#pendingBits = 0;
-    return this.#bytes.subarray(0, this.#at);
-  }
-
-  #flushWord(): void {
-    this.#bytes[this.#at++] = this.#pending;
-    this.#bytes[this.#at++] = this.#pending >>> 8;
-    this.#bytes[this.#at++] = this.#pending >>> 16;
-    this.#bytes[this.#at++] = this.#pending >>> 24;
+    this.#words[this.#at] = this.#pending;
+    return new Uint8Array(this.#words.buffer, 0, this.#at * 4 + ((this.#filled + 7) >> 3));
   }
 }
 
@@ -153,7 +143,7 @@ function putWide(bits: BitWriter, low: number, high: number, width: number): voi
  * tag * 51 + 0-26 dense at that width, + 27-49 sparse at width 0-22, + 50 an ordinary head follows.
  */
 export function writeBlocks(numbers: Numbers, count: number, tag: number, heads: ByteWriter, bits: BitWriter): void {
-  bits.reserve(count * 8 + (count >> 2) + BLOCK_BYTES_MAX);
+  bits.reserve(count * 65 + BLOCK);
   if (count === 0) heads.byte(tag * TAG_STEP);
   let zeros = 0;
   for (let from = 0; from < count; from += BLOCK) {
@@ -182,17 +172,23 @@ function writeTaggedHead(tag: number, head: number, heads: ByteWriter): void {
   heads.byte(head);
 }
 
+/** The column moves as the one that lies `distance` columns of numbers before it, 1 to 256. */
+export function writeCopyHead(distance: number, heads: ByteWriter): void {
+  heads.byte(COPY_HEAD);
+  heads.byte(distance - 1);
+}
+
 function flushRun(zeros: number, heads: ByteWriter): number {
   if (zeros > 0) heads.byte(RUN_HEAD + zeros - 1);
   return 0;
 }
 
-/** Reads a tagged head: the tag times 256 plus the head, or -1 for what no encoder writes. */
+/** Reads a tagged head: the tag times 256 plus the head (of a copy: its distance less 1), or -1 for what no encoder writes. */
 export function readTaggedHead(heads: ByteReader): number {
   const byte = heads.byte();
   const tag = Math.floor(byte / TAG_STEP);
   const rest = byte - tag * TAG_STEP;
-  if (tag > TAG_MAX) return -1;
+  if (tag > TAG_MAX) return COPY_TAG * 256 + heads.byte();
   if (rest < TAGGED_DENSE) return tag * 256 + rest;
   if (rest < TAGGED_ESCAPE) return tag * 256 + SPARSE_HEAD + rest - TAGGED_DENSE;
   const head = heads.byte();
@@ -209,7 +205,7 @@ export function readBlocks(numbers: Numbers, count: number, firstHead: number, h
     const size = Math.min(BLOCK, count - from);
     if (head === 0 || head >= RUN_HEAD) {
       const stop = head === 0 ? from + size : from + (head - RUN_HEAD + 1) * BLOCK;
-      if (stop - BLOCK >= count) heads.failed = true;
+      if (stop - BLOCK >= count) heads.fail();
       numbers.low.fill(0, from, Math.min(stop, count));
       from = stop;
     } else {

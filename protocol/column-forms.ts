@@ -2,9 +2,15 @@
 
 /** Code 0: the value. 1 to 9: the value times 10^code, rounded; decoding divides. 10 to 15: the value divided by a power of two. */
 const DIVISOR = Float64Array.of(1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1, 1, 1, 1, 1, 1);
-/** Sectors, kibibytes, pages, larger pages and blocks: what kernels count in when they answer bytes. */
-const SHIFTS = [9, 10, 12, 14, 16, 20] as const;
+/** Pages counted in kibibytes; sectors, kibibytes, pages, large pages and mebibytes counted in bytes. */
+const SHIFTS = [2, 9, 10, 12, 16, 20] as const;
+/** A power of two is divided out when that saves at least so many bits of the column, about what a run of forms costs. */
+const SHIFT_SAVES_BITS_MIN = 32;
+/** The leading numbers of a frame's constants: fewer bytes at 2^9 and above. */
+const SHIFT_OF_CONSTANT_MIN = 9;
 const SHIFT_CODE_FIRST = 10;
+const LARGEST_SHIFT = 20;
+const LARGEST_SHIFT_CODE = 15;
 const FACTOR = Float64Array.from({ length: 16 }, (_, code) => 2 ** (SHIFTS[code - SHIFT_CODE_FIRST] ?? 0));
 /** What the encoder tries: hundredths, milli, micro, nano. Fewer forms make longer runs of equal forms; a decoder takes all codes. */
 const DECIMAL_CODES = [2, 3, 6, 9] as const;
@@ -27,6 +33,21 @@ function isOdd(value: number): boolean {
 
 /** The form that suits ticks values from `from` on. */
 export function formOf(values: Float64Array, from: number, ticks: number): number {
+  const stop = from + ticks;
+  let bits = 0;
+  let largest = 0;
+  for (let i = from; i < stop; i++) {
+    const value = values[i] ?? 0;
+    const size = value < 0 ? -value : value;
+    if (Math.trunc(value) !== value || (value === 0 && 1 / value < 0) || size === Infinity) return otherForm(values, from, ticks);
+    bits |= value;
+    if (size > largest) largest = size;
+  }
+  return wholeCode(bits, largest, ticks);
+}
+
+/** For columns that are not all whole numbers. */
+function otherForm(values: Float64Array, from: number, ticks: number): number {
   let odd = 0;
   let bits = 0;
   let largest = 0;
@@ -35,28 +56,38 @@ export function formOf(values: Float64Array, from: number, ticks: number): numbe
     const value = values[i] ?? 0;
     if (isOdd(value)) {
       odd++;
-    } else if (whole) {
-      whole = Math.trunc(value) === value;
+    } else {
+      whole = whole && Math.trunc(value) === value;
       bits |= value;
       largest = Math.max(largest, Math.abs(value));
     }
   }
   if (odd > 0 && (odd === ticks || odd > Math.max(1, ticks >> 3))) return RAW_FORM;
-  const code = whole ? wholeCode(bits, largest) : decimalCode(values, from, ticks);
+  const code = whole ? wholeCode(bits, largest, ticks) : decimalCode(values, from, ticks, largest);
   return odd > 0 && code !== RAW_FORM ? code | PATCHED : code;
 }
 
-function wholeCode(bits: number, largest: number): number {
+function wholeCode(bits: number, largest: number, ticks: number): number {
   const zeros = bits === 0 ? 32 : 31 - Math.clz32(bits & -bits);
+  const least = ticks === 1 ? SHIFT_OF_CONSTANT_MIN : SHIFT_SAVES_BITS_MIN / (ticks - 1);
   let code = 0;
-  for (let i = 0; i < SHIFTS.length; i++) if (zeros >= (SHIFTS[i] ?? 0)) code = SHIFT_CODE_FIRST + i;
+  for (let i = 0; i < SHIFTS.length; i++) {
+    const shift = SHIFTS[i] ?? 0;
+    if (zeros >= shift && shift >= least) code = SHIFT_CODE_FIRST + i;
+  }
+  if (largest >= INTEGER_LIMIT) code = zeros >= LARGEST_SHIFT ? LARGEST_SHIFT_CODE : RAW_FORM;
   return largest < INTEGER_LIMIT * (FACTOR[code] ?? 1) ? code : RAW_FORM;
 }
 
-function decimalCode(values: Float64Array, from: number, ticks: number): number {
+function decimalCode(values: Float64Array, from: number, ticks: number, largest: number): number {
   for (const code of DECIMAL_CODES) {
+    const divisor = DIVISOR[code] ?? 1;
+    if (largest * divisor >= INTEGER_LIMIT) return RAW_FORM;
     let i = from;
-    while (i < from + ticks && (isOdd(values[i] ?? 0) || isExact(values[i] ?? 0, code))) i++;
+    for (; i < from + ticks; i++) {
+      const value = values[i] ?? 0;
+      if (Math.round(value * divisor) / divisor !== value && !isOdd(value)) break;
+    }
     if (i === from + ticks) return code;
   }
   return RAW_FORM;

@@ -19,6 +19,8 @@ export const PREDICTION = {
 /** Differences below this, and the differences of those, fit 32 bits as zigzags. */
 const NARROW_LIMIT = 2 ** 30;
 const WORD = 2 ** 32;
+/** Longer columns are judged by every second block, every third and so on, as many as fit this length: it chooses as well and costs less. */
+const SAMPLED_FROM = 512;
 
 /** Room for one column of differences. */
 export type Steps = Int32Array;
@@ -28,11 +30,15 @@ function blockBits(count: number, width: number, zeros: number): number {
   return Math.min(count * width, count + (count - zeros) * width);
 }
 
+/** About the bits of the varint of a zigzag; the loop runs once for most. */
 function varintBits(n: number): number {
-  return 8 * Math.max(1, Math.ceil((Math.log2(Math.abs(n) + 1) + 1) / 7));
+  let bits = 8;
+  for (let rest = n < 0 ? -n : n; rest >= 64; rest /= 128) bits += 8;
+  return bits;
 }
 
-export type Choice = { prediction: number; lead: number; extra: number; count: number };
+/** `bits` is about what the numbers will take, `count` how many they are. */
+export type Choice = { prediction: number; lead: number; extra: number; count: number; bits: number };
 
 /** Chooses for integers[0 .. ticks), ticks at least 2, and fills `numbers`. `choice` is written, not made anew, because this is hot. */
 export function predict(integers: Float64Array, ticks: number, steps: Steps, numbers: Numbers, choice: Choice): void {
@@ -60,20 +66,31 @@ export function predict(integers: Float64Array, ticks: number, steps: Steps, num
     return fillWideSteps(integers, ticks, numbers);
   }
   const levels = largest - smallest < WORD;
-  choice.prediction = cheapest(integers, ticks, steps, smallest, smallestStep, levels);
+  choose(integers, ticks, steps, smallest, smallestStep, levels, choice);
   fill(integers, ticks, steps, numbers, choice, smallest, smallestStep);
 }
 
 /** One pass over the blocks adds up the bits of each prediction. */
-function cheapest(integers: Float64Array, ticks: number, steps: Steps, smallest: number, smallestStep: number, levels: boolean): number {
+function choose(
+  integers: Float64Array,
+  ticks: number,
+  steps: Steps,
+  smallest: number,
+  smallestStep: number,
+  levels: boolean,
+  choice: Choice,
+): void {
   let step = 0;
   let pace = varintBits(smallestStep);
   let bend = varintBits(steps[0] ?? 0);
   let level = varintBits(smallest) - varintBits(integers[0] ?? 0);
   let before = steps[0] ?? 0;
   const rising = smallestStep >= 0;
-  for (let from = 0; from < ticks - 1; from += BLOCK) {
-    const stop = Math.min(from + BLOCK, ticks - 1);
+  const count = ticks - 1;
+  const stride = count <= SAMPLED_FROM ? BLOCK : BLOCK * Math.ceil(count / SAMPLED_FROM);
+  for (let from = 0; from < count; from += stride) {
+    const stop = Math.min(from + BLOCK, count);
+    if (from > 0) before = steps[from - 1] ?? 0;
     let stepBits = 0;
     let bendBits = 0;
     let largestStep = smallestStep;
@@ -92,23 +109,22 @@ function cheapest(integers: Float64Array, ticks: number, steps: Steps, smallest:
       const integer = integers[i + 1] ?? 0;
       if (integer > largest) largest = integer;
     }
-    const count = stop - from;
-    step += blockBits(count, stepBits === 0 && zeros === count ? 0 : (rising ? 32 : 33) - Math.clz32(stepBits), zeros);
-    bend += blockBits(count, straight === count ? 0 : 33 - Math.clz32(bendBits), straight);
-    pace += count * (32 - Math.clz32(largestStep - smallestStep));
-    level += count * (32 - Math.clz32(largest - smallest));
+    const size = stop - from;
+    step += blockBits(size, stepBits === 0 && zeros === size ? 0 : (rising ? 32 : 33) - Math.clz32(stepBits), zeros);
+    bend += blockBits(size, straight === size ? 0 : 33 - Math.clz32(bendBits), straight);
+    pace += size * (32 - Math.clz32(largestStep - smallestStep));
+    level += size * (32 - Math.clz32(largest - smallest));
   }
-  let best: number = rising ? PREDICTION.rise : PREDICTION.step;
-  let least = step;
-  if (bend < least) {
-    least = bend;
-    best = PREDICTION.bend;
-  }
-  if (pace < least) {
-    least = pace;
-    best = PREDICTION.pace;
-  }
-  return levels && level < least ? PREDICTION.level : best;
+  choice.prediction = rising ? PREDICTION.rise : PREDICTION.step;
+  choice.bits = step;
+  if (bend < choice.bits) propose(PREDICTION.bend, bend, choice);
+  if (pace < choice.bits) propose(PREDICTION.pace, pace, choice);
+  if (levels && level < choice.bits) propose(PREDICTION.level, level, choice);
+}
+
+function propose(prediction: number, bits: number, choice: Choice): void {
+  choice.prediction = prediction;
+  choice.bits = bits;
 }
 
 function fill(
@@ -258,4 +274,9 @@ function restoreWide(into: Float64Array, from: number, ticks: number, choice: Ch
       into[from + t] = integer += step;
     }
   }
+}
+
+/** The integers of a column that moves as another, whose integers stand in `source`, at a constant distance from it. */
+export function restoreCopy(into: Float64Array, from: number, ticks: number, apart: number, source: Float64Array): void {
+  for (let t = 0; t < ticks; t++) into[from + t] = (source[t] ?? 0) + apart;
 }

@@ -1,7 +1,18 @@
 /** Columns of float64 values as bytes and back, every bit pattern exact. Not the times nor the names of the columns. */
 import assert from 'node:assert/strict';
 import { ByteReader, ByteWriter } from './bytes.ts';
-import { BitReader, BitWriter, type Numbers, numbersFor, readBlocks, readTaggedHead, writeBlocks } from './column-blocks.ts';
+import {
+  BitReader,
+  BitWriter,
+  COPY_REACH,
+  COPY_TAG,
+  type Numbers,
+  numbersFor,
+  readBlocks,
+  readTaggedHead,
+  writeBlocks,
+  writeCopyHead,
+} from './column-blocks.ts';
 import {
   CODE_MASK,
   formOf,
@@ -15,7 +26,18 @@ import {
   toValues,
   valueOf,
 } from './column-forms.ts';
-import { type Choice, countOf, predict, predictRaw, readExtra, restore, restoreRaw, type Steps, writeExtra } from './column-residuals.ts';
+import {
+  type Choice,
+  countOf,
+  predict,
+  predictRaw,
+  readExtra,
+  restore,
+  restoreCopy,
+  restoreRaw,
+  type Steps,
+  writeExtra,
+} from './column-residuals.ts';
 import { fail, ok, type Result } from './errors.ts';
 
 /** A column is all +0 (one bit), all one bit pattern (no body), or it varies. */
@@ -24,6 +46,10 @@ const KIND_CONSTANT = 1;
 const KIND_VARYING = 2;
 /** Constants of another form between two runs of one form take that form when they are at most this many: a new run costs 4 bytes. */
 const ABSORBED_MAX = 2;
+/** A copy costs a byte more than a column whose numbers take no bits; cheaper columns are not looked up. */
+const COPY_BITS_MIN = 12;
+/** Steps that the hash of a column takes in. */
+const HASHED_STEPS_MAX = 64;
 /** Bytes of a bit pattern. */
 const PATTERN_BYTES = 8;
 
@@ -35,7 +61,7 @@ const heads = new ByteWriter();
 const leads = new ByteWriter();
 const patches = new ByteWriter();
 const bits = new BitWriter();
-const choice: Choice = { prediction: 0, lead: 0, extra: 0, count: 0 };
+const choice: Choice = { prediction: 0, lead: 0, extra: 0, count: 0, bits: 0 };
 let kinds = new Uint8Array(0);
 let forms = new Uint8Array(0);
 let order = new Uint32Array(0);
@@ -43,30 +69,40 @@ let numbers: Numbers = numbersFor(0);
 let steps: Steps = new Int32Array(0);
 let integers = new Float64Array(0);
 let indexes = new Uint32Array(0);
+/** Columns of numbers in their order, which a copy counts back in, and the latest of these by the hash of its steps. */
+let sources = new Uint32Array(0);
+let sourceCount = 0;
+const sourceByHash = new Int32Array(COPY_REACH);
+let sourceIntegers = new Float64Array(0);
 
 function makeRoom(seriesCount: number, ticks: number): void {
   if (kinds.length < seriesCount) {
     kinds = new Uint8Array(seriesCount);
     forms = new Uint8Array(seriesCount);
     order = new Uint32Array(seriesCount);
+    sources = new Uint32Array(seriesCount);
   }
   if (integers.length < ticks) {
     numbers = numbersFor(ticks);
     steps = new Int32Array(ticks);
     integers = new Float64Array(ticks);
+    sourceIntegers = new Float64Array(ticks);
     indexes = new Uint32Array(ticks);
   }
 }
 
 /** Encodes `seriesCount` columns of `ticks` values each. values[s * ticks + t]. Appends to out. No state outside the call. */
 export function encodeColumns(values: Float64Array, seriesCount: number, ticks: number, out: ByteWriter): void {
-  assert(values.length >= seriesCount * ticks, `${seriesCount} columns of ${ticks} values are more than the ${values.length} given`);
+  const given = values.length;
+  if (!(given >= seriesCount * ticks)) assert.fail(`${seriesCount} columns of ${ticks} values are more than the ${given} given`);
   if (seriesCount === 0 || ticks === 0) return;
   makeRoom(seriesCount, ticks);
   heads.reset();
   leads.reset();
   patches.reset();
   bits.reset();
+  sourceCount = 0;
+  sourceByHash.fill(-1);
   const words = new Uint32Array(values.buffer, values.byteOffset, values.length * 2);
   const count = classify(values, words, seriesCount, ticks);
   absorbForms(values, ticks, count);
@@ -158,10 +194,31 @@ function encodeVarying(values: Float64Array, words: Uint32Array, s: number, tick
   }
   toIntegers(values, from, ticks, form, integers);
   predict(integers, ticks, steps, numbers, choice);
-  writeLead(choice.lead, s);
-  writeExtra(choice, leads);
-  writeBlocks(numbers, choice.count, choice.prediction, heads, bits);
+  const distance = numbers.wide || choice.bits < COPY_BITS_MIN ? 0 : distanceOfSame(values, ticks);
+  sources[sourceCount++] = s;
+  if (distance > 0) {
+    leads.zigzag((integers[0] ?? 0) - (sourceIntegers[0] ?? 0));
+    writeCopyHead(distance, heads);
+  } else {
+    writeLead(choice.lead, s);
+    writeExtra(choice, leads);
+    writeBlocks(numbers, choice.count, choice.prediction, heads, bits);
+  }
   if (form & PATCHED) writePatches(values, words, from, ticks);
+}
+
+/** How many columns of numbers back one has the very steps of this one, 0 if none is found; this one can be found from now on. */
+function distanceOfSame(values: Float64Array, ticks: number): number {
+  let hash = 0;
+  for (let i = 0; i < ticks - 1 && i < HASHED_STEPS_MAX; i++) hash = Math.imul(hash ^ (steps[i] ?? 0), 0x9e37_79b1);
+  const slot = (hash ^ (hash >>> 15)) & (COPY_REACH - 1);
+  const candidate = sourceByHash[slot] ?? -1;
+  sourceByHash[slot] = sourceCount;
+  if (candidate < 0 || sourceCount - candidate > COPY_REACH) return 0;
+  const s = sources[candidate] ?? 0;
+  toIntegers(values, s * ticks, ticks, forms[s] ?? 0, sourceIntegers);
+  for (let t = 1; t < ticks; t++) if ((sourceIntegers[t] ?? 0) - (sourceIntegers[t - 1] ?? 0) !== steps[t - 1]) return 0;
+  return sourceCount - candidate;
 }
 
 function writeLead(lead: number, s: number): void {
@@ -246,7 +303,7 @@ function readNonzero(reader: ByteReader, seriesCount: number): number {
   let count = 0;
   for (let s = 0; s < seriesCount; s += 8) {
     let byte = reader.byte();
-    if (seriesCount - s < 8 && byte >>> (seriesCount - s) !== 0) reader.failed = true;
+    if (seriesCount - s < 8 && byte >>> (seriesCount - s) !== 0) reader.fail();
     for (let i = s; byte !== 0 && i < seriesCount; i++) {
       if (byte & 1) {
         kinds[i] = KIND_CONSTANT;
@@ -262,7 +319,7 @@ function readVarying(reader: ByteReader, count: number): number {
   let varying = 0;
   for (let k = 0; k < count; k += 8) {
     let byte = reader.byte();
-    if (count - k < 8 && byte >>> (count - k) !== 0) reader.failed = true;
+    if (count - k < 8 && byte >>> (count - k) !== 0) reader.fail();
     for (let i = k; byte !== 0 && i < count; i++) {
       if (byte & 1) {
         kinds[order[i] ?? 0] = KIND_VARYING;
@@ -280,8 +337,7 @@ function readForms(reader: ByteReader, count: number): boolean {
     const stop = i + reader.varint() + 1;
     const known = form === RAW_FORM || (form & ~(CODE_MASK | PATCHED | NEGATIVE)) === 0;
     if (!known || stop > count) return false;
-    forms.fill(form, i, stop);
-    i = stop;
+    for (; i < stop; i++) forms[i] = form;
   }
   return true;
 }
@@ -307,7 +363,7 @@ function decodeConstant(reader: ByteReader, form: number, s: number, ticks: numb
 function readPattern(reader: ByteReader, into: Float64Array, from: number, ticks: number): void {
   const at = reader.at;
   if (reader.failed || at + PATTERN_BYTES > reader.end) {
-    reader.failed = true;
+    reader.fail();
     return;
   }
   const words = new Uint32Array(into.buffer, into.byteOffset + from * PATTERN_BYTES, ticks * 2);
@@ -332,10 +388,11 @@ function decodeMixed(reader: ByteReader, count: number, ticks: number, into: Flo
   const headReader = new ByteReader(bytes, headsAt, leadsAt);
   const leadReader = new ByteReader(bytes, leadsAt, bodyAt);
   const bitReader = new BitReader(bytes, bodyAt, end);
+  sourceCount = 0;
   for (let i = 0; i < count; i++) {
     const s = order[i] ?? 0;
     const form = forms[i] ?? 0;
-    if (kinds[s] === KIND_VARYING) decodeVarying(headReader, leadReader, bitReader, form, s * ticks, ticks, into);
+    if (kinds[s] === KIND_VARYING) decodeVarying(headReader, leadReader, bitReader, i, ticks, into);
     else if (form & PATCHED) return malformed('a constant column has patches');
     else decodeConstant(leadReader, form, s, ticks, into);
     if (headReader.failed || leadReader.failed || bitReader.failed) return malformed(`column ${s} ends too early or has an unknown head`);
@@ -348,29 +405,36 @@ function decodeVarying(
   headReader: ByteReader,
   leadReader: ByteReader,
   bitReader: BitReader,
-  form: number,
-  from: number,
+  index: number,
   ticks: number,
   into: Float64Array,
 ): void {
+  const form = forms[index] ?? 0;
+  const from = (order[index] ?? 0) * ticks;
   const tagged = readTaggedHead(headReader);
-  if (tagged < 0) {
-    headReader.failed = true;
-    return;
-  }
   const prediction = tagged >>> 8;
+  if (tagged < 0 || (form === RAW_FORM && prediction === COPY_TAG)) return void headReader.fail();
   if (form === RAW_FORM) {
     readPattern(leadReader, into, from, 1);
     readBlocks(numbers, ticks - 1, tagged & 0xff, headReader, bitReader);
     const words = new Uint32Array(into.buffer, into.byteOffset + from * PATTERN_BYTES, ticks * 2);
     return restoreRaw(words, 0, ticks, numbers);
   }
-  const lead = leadReader.varint();
-  choice.prediction = prediction;
-  choice.lead = form & NEGATIVE ? -lead : lead;
-  choice.extra = readExtra(prediction, leadReader);
-  readBlocks(numbers, countOf(prediction, ticks), tagged & 0xff, headReader, bitReader);
-  restore(into, from, ticks, choice, numbers);
+  if (prediction === COPY_TAG) {
+    const source = sourceCount - 1 - (tagged & 0xff);
+    if (source < 0) return void headReader.fail();
+    const sourceIndex = sources[source] ?? 0;
+    toIntegers(into, (order[sourceIndex] ?? 0) * ticks, ticks, (forms[sourceIndex] ?? 0) & CODE_MASK, integers);
+    restoreCopy(into, from, ticks, leadReader.zigzag(), integers);
+  } else {
+    const lead = leadReader.varint();
+    choice.prediction = prediction;
+    choice.lead = form & NEGATIVE ? -lead : lead;
+    choice.extra = readExtra(prediction, leadReader);
+    readBlocks(numbers, countOf(prediction, ticks), tagged & 0xff, headReader, bitReader);
+    restore(into, from, ticks, choice, numbers);
+  }
+  sources[sourceCount++] = index;
   toValues(into, from, ticks, form);
 }
 

@@ -116,6 +116,15 @@ test('a counter with a steady pace costs no bits a sample, a rare event a few', 
   assert.ok(checkColumn(column(3600, (t) => 4096 * (1000 + (t % 2)))) <= 3600 / 8 + 240);
 });
 
+test('a column that moves as an earlier one costs a few bytes, also in another unit and at another level', () => {
+  const pages = column(60, (t) => 5000 + ((t * 7919) % 1013));
+  const alone = checkColumn(pages);
+  const both = check(Float64Array.from([...pages, ...pages.map((n) => (n + 77) * 4096), ...pages.map((n) => (n - 9000) / 100)]), 3, 60);
+  assert.ok(alone > 60 && both <= alone + 20, `${alone} and ${both}`);
+  const far = [pages, ...Array.from({ length: 300 }, (_, s) => column(60, (t) => (t * t * (s + 3)) % 997)), pages].flat();
+  check(Float64Array.from(far), 302, 60);
+});
+
 test('one stale marker at the end or a NaN at the start of a column does not make the rest dear', () => {
   const values = Float64Array.from(column(60, (t) => 1000 + t));
   const plain = check(values, 1, 60);
@@ -160,6 +169,9 @@ test('forms, heads, lengths and patches that no encoder writes are refused', () 
   refused([1, 1, 0, 1, 2, 0, 5, 5], 1, 2);
   refused([1, 1, 0, 2, 1, 50, 130, 5], 1, 2);
   refused([1, 1, 0, 2, 1, 0, 255, 5], 1, 40);
+  refused([1, 1, 0, 2, 1, 255, 0, 5], 1, 2);
+  refused([1, 1, 0, 1, 1, 255, 5], 1, 2);
+  refused([1, 1, 0x10, 2, 8, 255, 0, 1, 2, 3, 4, 5, 6, 7, 8], 1, 2);
   refused([1, 1, 0x20, 1, 1, 0, 5, 2], 1, 2);
   refused([1, 1, 0x20, 1, 1, 0, 5, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0], 1, 2);
   const ends = decodeColumns(new Uint8Array(4), 3, 5, 1, 1, new Float64Array(1));
