@@ -3,6 +3,7 @@
  * A segment's base (wall minus monotonic time) is fixed once, so that time never steps inside a segment, whatever the machine's clock does.
  */
 import { performance } from 'node:perf_hooks';
+import type { Clock, Timers } from './gather/gatherer.ts';
 
 /** Wall and monotonic time may drift this far apart before a new segment begins (law 10). A slewed clock stays below for minutes, a step does not. */
 const STEP_MS_MAX = 100;
@@ -17,7 +18,7 @@ export type ClockSegment = {
   readonly baseMs: number;
 };
 
-export class SegmentClock {
+export class SegmentClock implements Clock {
   readonly #source: TimeSource;
   readonly #listeners: ((segment: ClockSegment, stepMs: number) => void)[] = [];
   #segment: ClockSegment;
@@ -65,3 +66,8 @@ export function systemTime(): TimeSource {
   const originMs = Number(process.hrtime.bigint()) / 1e6 - performance.now();
   return { wallMs: () => Date.now(), monotonicMs: () => originMs + performance.now() };
 }
+
+export const systemTimers: Timers = {
+  setTimer: (callback, delayMs) => setTimeout(callback, delayMs),
+  clearTimer: (timer) => clearTimeout(timer as NodeJS.Timeout | undefined),
+};

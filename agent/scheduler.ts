@@ -47,9 +47,11 @@ export type SchedulerOptions = {
   /** In the order in which they run. */
   readonly gatherers: readonly { readonly gatherer: Gatherer; readonly intervalMs: number }[];
   readonly sink: SampleSink;
+  /** A sink for each gatherer, where whoever takes the samples must know who set them (a series ends when its gatherer no longer sets it). */
+  readonly sinkFor?: (gatherer: Gatherer) => SampleSink;
   readonly clock: Clock;
   readonly timers: Timers;
-  /** Once per tick, when every sample of it that will come has been set; `ran` are the gatherers whose samples it has. */
+  /** Once per tick, when every sample of it that will come has been set; `ran` are the gatherers that have ended a run with it, in their order. */
   readonly onTick: (tick: Tick, ran: readonly Gatherer[]) => void;
   /** Before the clock is read for a tick: where the agent's clock looks whether the machine's was stepped. */
   readonly beforeTick?: () => void;
@@ -67,6 +69,8 @@ type Entry = {
   /** Which of its intervals it ran in last. */
   slot: number;
   isRunning: boolean;
+  /** A run has ended since the last tick was finished. */
+  hasEnded: boolean;
   isFailing: boolean;
   failures: number;
   overruns: number;
@@ -86,7 +90,9 @@ export class Scheduler {
   constructor(options: SchedulerOptions) {
     this.#options = options;
     this.#missedRef = options.sink.series(MISSED);
-    this.#entries = options.gatherers.map(({ gatherer, intervalMs }) => entryOf(gatherer, intervalMs, options.sink));
+    this.#entries = options.gatherers.map(({ gatherer, intervalMs }) =>
+      entryOf(gatherer, intervalMs, options.sinkFor?.(gatherer) ?? options.sink),
+    );
   }
 
   /** The first tick is the next whole second, and every gatherer runs in it. */
@@ -109,10 +115,7 @@ export class Scheduler {
   async runOnce(tick: Tick): Promise<void> {
     for (const { sink } of this.#entries) sink.open();
     await Promise.all(this.#entries.map((entry) => this.#run(entry, tick)).filter((run) => run !== undefined));
-    this.#finish(
-      tick,
-      this.#entries.map(({ gatherer }) => gatherer),
-    );
+    this.#finish(tick);
   }
 
   #anchor(): void {
@@ -150,10 +153,9 @@ export class Scheduler {
 
   /** Synchronous up to its end unless a gatherer is not. */
   #tick(tick: Tick): Promise<void> | undefined {
-    const ran: Gatherer[] = [];
     let waiting: Promise<void>[] | undefined;
     for (const entry of this.#entries) {
-      if (entry.sink.open()) ran.push(entry.gatherer);
+      entry.sink.open();
       const slot = Math.floor(tick.timeMs / entry.intervalMs);
       if (slot === entry.slot) continue;
       entry.slot = slot;
@@ -161,17 +163,16 @@ export class Scheduler {
         this.#overrun(entry);
         continue;
       }
-      if (ran.at(-1) !== entry.gatherer) ran.push(entry.gatherer);
       const run = this.#run(entry, tick);
       if (run !== undefined) (waiting ??= []).push(run);
     }
     if (waiting === undefined) {
-      this.#finish(tick, ran);
+      this.#finish(tick);
       this.#arm();
       return undefined;
     }
     return this.#withinGrace(waiting).then(() => {
-      this.#finish(tick, ran);
+      this.#finish(tick);
       this.#arm();
     });
   }
@@ -187,9 +188,14 @@ export class Scheduler {
     });
   }
 
-  #finish(tick: Tick, ran: readonly Gatherer[]): void {
+  #finish(tick: Tick): void {
     this.#options.sink.set(this.#missedRef, this.#missed);
-    for (const entry of this.#entries) entry.sink.hold();
+    const ran: Gatherer[] = [];
+    for (const entry of this.#entries) {
+      entry.sink.hold();
+      if (entry.hasEnded) ran.push(entry.gatherer);
+      entry.hasEnded = false;
+    }
     this.#options.onTick(tick, ran);
   }
 
@@ -217,11 +223,14 @@ export class Scheduler {
     const { gatherer, sink } = entry;
     const isFailed = error !== undefined;
     entry.isRunning = false;
+    entry.hasEnded = true;
     sink.set(entry.success, isFailed ? 0 : 1);
     // Microseconds: the digits behind are noise that costs bytes on the wire.
     sink.set(entry.duration, Math.round((this.#options.clock.monotonicMs() - startMs) * 1000) / 1e6);
     if (isFailed) entry.failures++;
     if (entry.failures > 0) sink.set(sink.series(FAILURES, entry.labels), entry.failures);
+    // Set by every run from the first overrun on: a series that a run leaves out has ended.
+    if (entry.overruns > 0) sink.set(sink.series(OVERRUNS, entry.labels), entry.overruns);
     // Once per change, not once per second.
     if (isFailed && !entry.isFailing) this.#options.log.warn({ collector: gatherer.name, err: error }, 'gatherer failed');
     if (!isFailed && entry.isFailing) this.#options.log.info({ collector: gatherer.name }, 'gatherer works again');
@@ -259,13 +268,10 @@ class HeldSink implements SampleSink {
     }
   }
 
-  /** True if something was kept. */
-  open(): boolean {
+  open(): void {
     this.#isOpen = true;
-    const count = this.#refs.length;
-    for (let i = 0; i < count; i++) this.#sink.set(this.#refs[i] as number, this.#values[i] as number);
+    for (let i = 0; i < this.#refs.length; i++) this.#sink.set(this.#refs[i] as number, this.#values[i] as number);
     this.#refs.length = this.#values.length = 0;
-    return count > 0;
   }
 
   hold(): void {
@@ -287,6 +293,7 @@ function entryOf(gatherer: Gatherer, intervalMs: number, sink: SampleSink): Entr
     labels,
     slot: -1,
     isRunning: false,
+    hasEnded: false,
     isFailing: false,
     failures: 0,
     overruns: 0,
