@@ -15,7 +15,7 @@ import { PortableFilesystemGatherer, PortableHostGatherer, PortableNetworkGather
 import { PressureGatherer } from './pressure.ts';
 import { ProcStat } from './proc-stat.ts';
 import { Scanner } from './scanner.ts';
-import { SelfGatherer, type SelfSource } from './self.ts';
+import { OwnFigures, SelfGatherer, type SelfSource } from './self.ts';
 import { pageBytesOf, SockstatGatherer } from './sockstat.ts';
 import { StatGatherer } from './stat.ts';
 import { loadSystemInformation } from './system-information.ts';
@@ -72,15 +72,16 @@ export type GatherDeps = {
 
 /** What this host can be asked, in the order in which it is asked at a tick. */
 export function gatherers(paths: HostPaths, settings: GatherSettings, deps: GatherDeps): Gatherer[] {
-  const own = deps.self === undefined ? [] : [new SelfGatherer(deps.self)];
-  const list = existsSync(paths.procfs) ? [...linux(paths, settings, deps), ...own] : [...portable(), ...own];
+  const scanner = new Scanner();
+  const pageBytes = pageBytesOf(readAuxv());
+  const host = existsSync(paths.procfs) ? linux(paths, settings, deps, scanner, pageBytes) : portable();
+  const list = deps.self === undefined ? host : [...host, new SelfGatherer(deps.self, new OwnFigures(scanner, pageBytes))];
   const isKept = (gatherer: Gatherer): boolean => !settings.disabled.includes(gatherer.name);
   for (const gatherer of list) if (!isKept(gatherer)) gatherer.close();
   return list.filter(isKept);
 }
 
-function linux(paths: HostPaths, settings: GatherSettings, deps: GatherDeps): Gatherer[] {
-  const scanner = new Scanner();
+function linux(paths: HostPaths, settings: GatherSettings, deps: GatherDeps, scanner: Scanner, pageBytes: number): Gatherer[] {
   const stat = new ProcStat(paths, scanner);
   return [
     new CpuGatherer(paths, settings.cpu, scanner, stat),
@@ -92,7 +93,7 @@ function linux(paths: HostPaths, settings: GatherSettings, deps: GatherDeps): Ga
     new DiskGatherer(paths, settings.diskstats.deviceExclude, scanner),
     new NetdevGatherer(paths, settings.netdev.deviceExclude, scanner),
     new NetstatGatherer(paths, settings.netstat.fields, scanner),
-    new SockstatGatherer(paths, pageBytesOf(readAuxv()), scanner),
+    new SockstatGatherer(paths, pageBytes, scanner),
     new FilefdGatherer(paths, scanner),
     new TimeGatherer(paths, deps.clock),
     new FilesystemGatherer(paths, settings.filesystem, scanner, { statfs: deps.statfs ?? statfs, timers: deps.timers }),

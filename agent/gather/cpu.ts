@@ -63,6 +63,8 @@ export type CpuSettings = {
   readonly bugs: RegExp;
 };
 
+type Throttle = { readonly metric: Metric; readonly labels: Readonly<Record<string, string>>; readonly path: string };
+
 /** `1,3-5,9`. */
 export function parseCpuList(text: string): number[] {
   const cpus: number[] = [];
@@ -87,6 +89,7 @@ export class CpuGatherer implements Gatherer {
   readonly #binding = new Binding();
   readonly #facts = new HeldSamples();
   readonly #throttles = new HeldSamples();
+  #throttleFiles: readonly Throttle[] = [];
   #factsDueMs = 0;
   #throttlesDueMs = 0;
   /** Rows of the table that are CPUs, NUMBERS references for each, and the highest values seen. */
@@ -99,7 +102,7 @@ export class CpuGatherer implements Gatherer {
     this.#settings = settings;
     this.#scanner = scanner;
     this.#stat = stat;
-    this.#cpuinfo = new SourceFile(`${paths.procfs}/cpuinfo`);
+    this.#cpuinfo = new SourceFile(`${paths.procfs}/cpuinfo`, 'records');
   }
 
   gather(tick: Tick, sink: SampleSink): void {
@@ -159,6 +162,7 @@ export class CpuGatherer implements Gatherer {
     for (const cpu of parseCpuList(readSmall(`${this.#paths.sysfs}/devices/system/cpu/isolated`) ?? '')) {
       this.#facts.add(sink, ISOLATED, { cpu: String(cpu) }, 1);
     }
+    this.#findThrottles();
     if (!this.#settings.info || !this.#cpuinfo.tryRead(this.#scanner)) return;
     const cpus = parseCpuinfo(this.#scanner);
     for (const cpu of cpus) {
@@ -173,34 +177,34 @@ export class CpuGatherer implements Gatherer {
   }
 
   /** Threads of one core share its counter, cores of one package share the package's: the first that has it speaks. */
-  #readThrottles(sink: SampleSink): void {
-    this.#throttles.clear();
+  #findThrottles(): void {
     const folder = `${this.#paths.sysfs}/devices/system/cpu`;
-    const seen = new Set<string>();
+    const found = new Map<string, Throttle>();
     for (const name of listFolder(folder)) {
       if (!/^cpu\d+$/.test(name)) continue;
       const packageId = wholeNumber(`${folder}/${name}/topology/physical_package_id`);
       const core = wholeNumber(`${folder}/${name}/topology/core_id`);
       if (packageId === undefined || core === undefined) continue;
       const labels = { package: String(packageId), core: String(core) };
-      this.#addThrottle(sink, seen, CORE_THROTTLES, labels, `${folder}/${name}/thermal_throttle/core_throttle_count`);
-      this.#addThrottle(
-        sink,
-        seen,
-        PACKAGE_THROTTLES,
-        { package: labels.package },
-        `${folder}/${name}/thermal_throttle/package_throttle_count`,
-      );
+      const counts = `${folder}/${name}/thermal_throttle`;
+      const throttles: Throttle[] = [
+        { metric: CORE_THROTTLES, labels, path: `${counts}/core_throttle_count` },
+        { metric: PACKAGE_THROTTLES, labels: { package: labels.package }, path: `${counts}/package_throttle_count` },
+      ];
+      for (const throttle of throttles) {
+        const key = `${throttle.metric.name} ${Object.values(throttle.labels).join(' ')}`;
+        if (!found.has(key) && wholeNumber(throttle.path) !== undefined) found.set(key, throttle);
+      }
     }
+    this.#throttleFiles = [...found.values()];
   }
 
-  #addThrottle(sink: SampleSink, seen: Set<string>, metric: Metric, labels: Record<string, string>, path: string): void {
-    const key = `${metric.name} ${Object.values(labels).join(' ')}`;
-    if (seen.has(key)) return;
-    const count = wholeNumber(path);
-    if (count === undefined) return;
-    seen.add(key);
-    this.#throttles.add(sink, metric, labels, count);
+  #readThrottles(sink: SampleSink): void {
+    this.#throttles.clear();
+    for (const { metric, labels, path } of this.#throttleFiles) {
+      const count = wholeNumber(path);
+      if (count !== undefined) this.#throttles.add(sink, metric, labels, count);
+    }
   }
 }
 

@@ -98,7 +98,7 @@ export class DiskGatherer implements Gatherer {
   constructor(paths: HostPaths, deviceExclude: RegExp, scanner: Scanner) {
     this.#paths = paths;
     this.#scanner = scanner;
-    this.#file = new SourceFile(`${paths.procfs}/diskstats`);
+    this.#file = new SourceFile(`${paths.procfs}/diskstats`, 'records');
     this.#table = new Table(COLUMNS.length, (name) => !deviceExclude.test(diskOf(name).device));
   }
 

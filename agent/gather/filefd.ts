@@ -31,7 +31,7 @@ export class FilefdGatherer implements Gatherer {
 
   constructor(paths: HostPaths, scanner: Scanner) {
     this.#scanner = scanner;
-    this.#file = new SourceFile(`${paths.procfs}/sys/fs/file-nr`);
+    this.#file = new SourceFile(`${paths.procfs}/sys/fs/file-nr`, 'piece');
   }
 
   gather(_tick: Tick, sink: SampleSink): void {

@@ -92,7 +92,7 @@ export class FilesystemGatherer implements Gatherer {
     this.#deps = deps;
     this.#scanner = scanner;
     // The first process sees the host's mounts; where its folder is closed to us (hidepid, no root) our own must do.
-    this.#files = ['1', 'self'].map((process) => new SourceFile(`${paths.procfs}/${process}/mountinfo`));
+    this.#files = ['1', 'self'].map((process) => new SourceFile(`${paths.procfs}/${process}/mountinfo`, 'records'));
   }
 
   async gather(_tick: Tick, sink: SampleSink): Promise<void> {

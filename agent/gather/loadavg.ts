@@ -30,7 +30,7 @@ export class LoadGatherer implements Gatherer {
 
   constructor(paths: HostPaths, scanner: Scanner) {
     this.#scanner = scanner;
-    this.#file = new SourceFile(`${paths.procfs}/loadavg`);
+    this.#file = new SourceFile(`${paths.procfs}/loadavg`, 'piece');
   }
 
   gather(_tick: Tick, sink: SampleSink): void {

@@ -44,7 +44,7 @@ export class MemoryGatherer implements Gatherer {
 
   constructor(paths: HostPaths, scanner: Scanner) {
     this.#scanner = scanner;
-    this.#file = new SourceFile(`${paths.procfs}/meminfo`);
+    this.#file = new SourceFile(`${paths.procfs}/meminfo`, 'piece');
   }
 
   gather(_tick: Tick, sink: SampleSink): void {

@@ -14,7 +14,7 @@ const METRICS: readonly Metric[] = COLUMNS.map(metricOf);
 /** Not in /proc/net/dev; /sys has it per device. */
 const NOHANDLER = metricOf('receive_nohandler');
 /** One file per device that hardly ever changes; a host may have hundreds of devices. */
-const NOHANDLER_MS = 10_000;
+const NOHANDLER_MS = 30_000;
 const COLON = 58;
 const PIPE = 124;
 
@@ -73,7 +73,7 @@ export class NetdevGatherer implements Gatherer {
   constructor(paths: HostPaths, deviceExclude: RegExp | undefined, scanner: Scanner) {
     this.#paths = paths;
     this.#scanner = scanner;
-    this.#file = new SourceFile(`${paths.procfs}/net/dev`);
+    this.#file = new SourceFile(`${paths.procfs}/net/dev`, 'records');
     this.#table = new Table(COLUMNS.length, (device) => deviceExclude?.test(device) !== true);
   }
 

@@ -82,10 +82,11 @@ export function parsePairedLines(scanner: Scanner, lines: PairedLines): void {
     }
     scanner.nextLine();
     const { wanted } = lines.header(scanner, start, scanner.pos - 1);
-    if (scanner.bytes.compare(scanner.bytes, start, labelEnd, scanner.pos, scanner.pos + labelEnd - start) !== 0) {
+    const valuesLabelEnd = scanner.pos + labelEnd - start;
+    if (valuesLabelEnd > scanner.end || scanner.bytes.compare(scanner.bytes, start, labelEnd, scanner.pos, valuesLabelEnd) !== 0) {
       scanner.fail('the numbers of the protocol in the line above');
     }
-    scanner.pos += labelEnd - start;
+    scanner.pos = valuesLabelEnd;
     for (let i = 0; i < wanted.length; i++) {
       scanner.skipBlanks();
       const from = scanner.pos;
@@ -115,9 +116,9 @@ export class NetstatGatherer implements Gatherer {
 
   constructor(paths: HostPaths, fields: RegExp, scanner: Scanner) {
     this.#scanner = scanner;
-    this.#files = ['netstat', 'snmp'].map((name) => new SourceFile(`${paths.procfs}/net/${name}`));
+    this.#files = ['netstat', 'snmp'].map((name) => new SourceFile(`${paths.procfs}/net/${name}`, 'piece'));
     this.#lines = this.#files.map(() => new PairedLines((key) => fields.test(key)));
-    this.#snmp6 = new SourceFile(`${paths.procfs}/net/snmp6`);
+    this.#snmp6 = new SourceFile(`${paths.procfs}/net/snmp6`, 'piece');
     this.#table = new Table(1, (name) => {
       const key = splitSnmp6(name);
       return key !== undefined && fields.test(`${key[0]}_${key[1]}`);

@@ -67,7 +67,7 @@ export class PressureGatherer implements Gatherer {
   constructor(paths: HostPaths, scanner: Scanner) {
     this.#scanner = scanner;
     this.#folder = `${paths.procfs}/pressure`;
-    this.#files = RESOURCES.map((resource) => new SourceFile(`${this.#folder}/${resource}`));
+    this.#files = RESOURCES.map((resource) => new SourceFile(`${this.#folder}/${resource}`, 'piece'));
   }
 
   gather(_tick: Tick, sink: SampleSink): void {

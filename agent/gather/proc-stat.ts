@@ -41,7 +41,7 @@ export class ProcStat {
 
   constructor(paths: HostPaths, scanner: Scanner) {
     this.#scanner = scanner;
-    this.#file = new SourceFile(`${paths.procfs}/stat`);
+    this.#file = new SourceFile(`${paths.procfs}/stat`, 'piece');
   }
 
   /** Reads unless this tick has been read already. */

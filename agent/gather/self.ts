@@ -1,6 +1,8 @@
 /** The agent about itself: what it costs, what its spool holds, what it had to drop. The numbers come through one narrow interface. */
 import { Binding } from './binding.ts';
 import type { Gatherer, LabelPairs, Metric, SampleSink, SeriesRef, Tick } from './gatherer.ts';
+import type { Scanner } from './scanner.ts';
+import { SourceFile } from './source-file.ts';
 
 /** What the spool holds of one lane. */
 export type LaneDepth = {
@@ -24,8 +26,12 @@ export interface SelfSource {
   linkUp(): boolean;
 }
 
-/** Injected for tests: the process's own clock and memory. */
-export type ProcessFigures = { cpuUsage(): { readonly user: number; readonly system: number }; residentBytes(): number };
+/** What the process knows of itself: CPU time in microseconds, resident bytes. */
+export interface ProcessFigures {
+  cpuUsage(): { readonly user: number; readonly system: number };
+  residentBytes(): number;
+  close(): void;
+}
 
 const agent = (name: string, type: 'counter' | 'gauge', help: string): Metric => ({ name: `picket_agent_${name}`, type, help });
 const INFO = agent('info', 'gauge', 'Version of the agent.');
@@ -51,7 +57,7 @@ export class SelfGatherer implements Gatherer {
   /** References by metric, lane and cause. */
   #refs = new Map<string, readonly SeriesRef[]>();
 
-  constructor(source: SelfSource, figures: ProcessFigures = ownFigures) {
+  constructor(source: SelfSource, figures: ProcessFigures) {
     this.#source = source;
     this.#figures = figures;
   }
@@ -79,7 +85,9 @@ export class SelfGatherer implements Gatherer {
     }
   }
 
-  close(): void {}
+  close(): void {
+    this.#figures.close();
+  }
 
   #refsOf(
     sink: SampleSink,
@@ -101,7 +109,34 @@ export class SelfGatherer implements Gatherer {
   }
 }
 
-const ownFigures: ProcessFigures = {
-  cpuUsage: () => process.cpuUsage(),
-  residentBytes: () => process.memoryUsage.rss(),
-};
+/** Of this very process. /proc/self/statm stays open, as asking the runtime opens and closes a file each time. */
+export class OwnFigures implements ProcessFigures {
+  readonly #statm = new SourceFile('/proc/self/statm', 'piece');
+  readonly #scanner: Scanner;
+  readonly #pageBytes: number;
+
+  constructor(scanner: Scanner, pageBytes: number) {
+    this.#scanner = scanner;
+    this.#pageBytes = pageBytes;
+  }
+
+  cpuUsage(): { user: number; system: number } {
+    return process.cpuUsage();
+  }
+
+  residentBytes(): number {
+    return this.#statm.tryRead(this.#scanner) ? parseStatm(this.#scanner) * this.#pageBytes : process.memoryUsage.rss();
+  }
+
+  close(): void {
+    this.#statm.close();
+  }
+}
+
+/** `15021 12288 9728 ...`: the second, resident pages. */
+export function parseStatm(scanner: Scanner): number {
+  scanner.requireWhole('memory in pages');
+  scanner.integer();
+  scanner.skipBlanks();
+  return scanner.integer();
+}

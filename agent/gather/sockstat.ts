@@ -67,7 +67,7 @@ export class SockstatGatherer implements Gatherer {
     this.#scanner = scanner;
     this.#pageBytes = pageBytes;
     this.#parts = ['sockstat', 'sockstat6'].map((name) => ({
-      file: new SourceFile(`${paths.procfs}/net/${name}`),
+      file: new SourceFile(`${paths.procfs}/net/${name}`, 'piece'),
       table: new Table(1),
       binding: new Binding(),
       rows: [],

@@ -4,18 +4,26 @@ import { GatherError, type Scanner } from './scanner.ts';
 
 /** Far above any file read here (/proc/stat of 1,000 CPUs and 10,000 interrupt lines has 200 KB). */
 const SOURCE_BYTES_MAX = 8 * 1024 * 1024;
-/** A read of a sequential kernel file may end at a page; one more byte than was there tells that it has ended. */
+/** Room for a page at every read, so that a record is not cut. */
 const READ_ROOM_BYTES = 4096;
 /** A file that was not there is looked for again at every 30th read: failing to open costs ten times what a read costs. */
 const MISSING_READS = 30;
 
+/**
+ * How a file hands out its text. Files that the kernel writes in one piece come whole in the first read that has room; the others end a read
+ * at a page (`records`) and are read until nothing comes.
+ */
+export type Delivery = 'piece' | 'records';
+
 export class SourceFile {
   readonly path: string;
+  readonly #isPiece: boolean;
   #fd = -1;
   #missing = 0;
 
-  constructor(path: string) {
+  constructor(path: string, delivery: Delivery) {
     this.path = path;
+    this.#isPiece = delivery === 'piece';
   }
 
   /** Reads the whole file into the scanner and stands at its start. Throws if it is not there. */
@@ -68,9 +76,10 @@ export class SourceFile {
     let end = 0;
     for (;;) {
       if (scanner.bytes.length - end < READ_ROOM_BYTES) this.#grow(scanner);
-      const count = readSync(this.#fd, scanner.bytes, end, scanner.bytes.length - end, end);
-      if (count === 0) break;
+      const room = scanner.bytes.length - end;
+      const count = readSync(this.#fd, scanner.bytes, end, room, end);
       end += count;
+      if (count === 0 || (this.#isPiece && count < room)) break;
     }
     scanner.end = end;
   }

@@ -7,6 +7,7 @@ import { GatherError, type Scanner } from './scanner.ts';
 /** Wanted rows of one file. 4,096 devices x 17 series would fill the dictionary of an epoch; a host that has more excludes some. */
 const ROWS_MAX = 4096;
 const FIRST_ROWS = 16;
+const SPACE = 32;
 
 export class Table {
   /** Numbers per row. */
@@ -46,6 +47,23 @@ export class Table {
     if (!this.#wanted[row]) return -1;
     this.counts[row] = 0;
     return row;
+  }
+
+  /** The row whose name is the word at the scanner's place, which moves behind it. Quicker than `row`: a known name is not measured first. */
+  rowAtWord(scanner: Scanner): number {
+    const start = scanner.pos;
+    const name = this.#bytes[this.#row];
+    if (name !== undefined) {
+      const end = start + name.length;
+      if (end < scanner.end && scanner.bytes[end] === SPACE && isSame(scanner.bytes, start, end, name)) {
+        const row = this.#row++;
+        scanner.pos = end;
+        if (!this.#wanted[row]) return -1;
+        this.counts[row] = 0;
+        return row;
+      }
+    }
+    return this.row(scanner, start, scanner.word());
   }
 
   /** Appends a number to a row; false when the row is full. */

@@ -11,9 +11,8 @@ export function parseVmstat(scanner: Scanner, table: Table): void {
   table.begin();
   while (!scanner.atEnd()) {
     const start = scanner.pos;
-    const end = scanner.word();
-    if (end === start) scanner.fail('a name and a number');
-    const row = table.row(scanner, start, end);
+    const row = table.rowAtWord(scanner);
+    if (scanner.pos === start) scanner.fail('a name and a number');
     if (row >= 0) {
       scanner.skipBlanks();
       table.push(row, scanner.integer());
@@ -35,7 +34,7 @@ export class VmstatGatherer implements Gatherer {
 
   constructor(paths: HostPaths, fields: RegExp, scanner: Scanner) {
     this.#scanner = scanner;
-    this.#file = new SourceFile(`${paths.procfs}/vmstat`);
+    this.#file = new SourceFile(`${paths.procfs}/vmstat`, 'records');
     this.#table = new Table(1, (name) => fields.test(name));
   }
 
