@@ -54,12 +54,15 @@ export class Hosts {
     return hosts;
   }
 
-  /** All hosts by name, revoked ones included. */
+  /** All hosts by name, one per name: a revoked agent's only while no other has its name. */
   hosts(): HostInfo[] {
-    return this.#presence
-      .all()
-      .map((presence) => this.#info(presence))
-      .toSorted((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+    const byName = new Map<string, HostPresence>();
+    for (const presence of this.#presence.all()) {
+      const { agent } = presence;
+      const other = byName.get(agent.name);
+      if (other === undefined || other.agent.enrolledMs < agent.enrolledMs) byName.set(agent.name, presence);
+    }
+    return [...byName.values()].map((presence) => this.#info(presence)).toSorted((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   host(name: string): HostInfo | undefined {
@@ -73,11 +76,8 @@ export class Hosts {
     return this.#agents.get(agentId) !== undefined && this.#sessions.revoke(agentId);
   }
 
-  onChange(listener: (names: readonly string[]) => void): () => void {
-    return this.#presence.onChange((agentId) => {
-      const agent = this.#agents.get(agentId);
-      if (agent !== undefined) listener([agent.name]);
-    });
+  onChange(listener: (agentId: AgentId) => void): () => void {
+    return this.#presence.onChange(listener);
   }
 
   /** Live, late and missing spans of hosts. */

@@ -57,6 +57,8 @@ async function collect(config: CollectorConfig, io: Io, signal: AbortSignal): Pr
     await runCollector(config, {
       log,
       signal,
+      version: version(),
+      pageDir: join(import.meta.dirname, '../../collector/dashboard/dist'),
       onListening(info) {
         const { tokenFile, ...rest } = info;
         if (isSupervised()) tellSupervisor({ kind: 'listening', ...rest, ...(tokenFile === undefined ? {} : { tokenFile }) });
