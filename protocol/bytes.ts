@@ -113,16 +113,22 @@ export class ByteReader {
 
   varint(): number {
     const { bytes } = this;
-    let at = this.at;
+    const at = this.at;
     if (this.end - at < VARINT_BYTES_MAX) return this.#varintNearEnd();
-    let byte = bytes[at++] ?? 0;
-    let low = byte & 127;
-    for (let shift = 7; byte > 127 && shift < 28; shift += 7) {
-      byte = bytes[at++] ?? 0;
-      low |= (byte & 127) << shift;
+    const first = bytes[at] ?? 0;
+    if (first < 128) {
+      this.at = at + 1;
+      return first;
     }
-    this.at = at;
-    return byte < 128 ? low : this.#varintRest(low, VARINT_BYTES_MAX - 4);
+    const second = bytes[at + 1] ?? 0;
+    if (second < 128) {
+      this.at = at + 2;
+      return (first & 127) | (second << 7);
+    }
+    const third = bytes[at + 2] ?? 0;
+    const low = (first & 127) | ((second & 127) << 7) | ((third & 127) << 14);
+    this.at = at + 3;
+    return third < 128 ? low : this.#varintRest(low);
   }
 
   zigzag(): number {
@@ -130,10 +136,10 @@ export class ByteReader {
     return n % 2 === 0 ? n / 2 : -(n + 1) / 2;
   }
 
-  #varintRest(low: number, most: number): number {
+  #varintRest(low: number): number {
     let value = low;
-    let scale = 2 ** 28;
-    for (let left = most; left > 0; left--) {
+    let scale = 2 ** 21;
+    for (let left = VARINT_BYTES_MAX - 3; left > 0; left--) {
       const byte = this.bytes[this.at++] ?? 0;
       value += (byte & 127) * scale;
       if (byte < 128) return value <= Number.MAX_SAFE_INTEGER ? value : this.fail();

@@ -88,28 +88,38 @@ export class BitWriter {
   }
 }
 
-/** Bits of the largest, and how to pack a block: the answer is its head. */
+/** The head of a block: how it is packed with the fewest bits. */
 function headOf(numbers: Numbers, from: number, count: number): number {
-  const { low, high } = numbers;
+  if (numbers.wide) return headOfWide(numbers, from, count);
+  const { low } = numbers;
   let largest = 0;
-  let largestHigh = 0;
-  let nonzero = 0;
+  let zeros = 0;
   for (let i = from; i < from + count; i++) {
     const number = low[i] ?? 0;
     if (number > largest) largest = number;
-    if (number !== 0) nonzero++;
+    if (number === 0) zeros++;
   }
-  if (numbers.wide) {
-    nonzero = 0;
-    for (let i = from; i < from + count; i++) {
-      largestHigh = Math.max(largestHigh, high[i] ?? 0);
-      if (low[i] !== 0 || high[i] !== 0) nonzero++;
-    }
+  if (largest === 0) return 0;
+  const width = 32 - Math.clz32(largest);
+  if (zeros === 0) return width;
+  const lessOne = 32 - Math.clz32(largest - 1);
+  return count + (count - zeros) * lessOne < count * width ? SPARSE_HEAD + lessOne : width;
+}
+
+function headOfWide(numbers: Numbers, from: number, count: number): number {
+  const { low, high } = numbers;
+  let largestHigh = 0;
+  let largestLow = 0;
+  let zeros = 0;
+  for (let i = from; i < from + count; i++) {
+    largestHigh = Math.max(largestHigh, high[i] ?? 0);
+    largestLow = Math.max(largestLow, low[i] ?? 0);
+    if (low[i] === 0 && high[i] === 0) zeros++;
   }
-  if (nonzero === 0) return 0;
-  const width = largestHigh > 0 ? 64 - Math.clz32(largestHigh) : 32 - Math.clz32(largest);
-  const lessOne = largestHigh > 0 ? width : 32 - Math.clz32(largest - 1);
-  return count + nonzero * lessOne < count * width ? SPARSE_HEAD + lessOne : width;
+  if (zeros === count) return 0;
+  const width = largestHigh > 0 ? 64 - Math.clz32(largestHigh) : 32 - Math.clz32(largestLow);
+  const lessOne = largestHigh > 0 ? width : 32 - Math.clz32(largestLow - 1);
+  return count + (count - zeros) * lessOne < count * width ? SPARSE_HEAD + lessOne : width;
 }
 
 /** Writes the body of one block under its head. */
@@ -186,7 +196,7 @@ function flushRun(zeros: number, heads: ByteWriter): number {
 /** Reads a tagged head: the tag times 256 plus the head (of a copy: its distance less 1), or -1 for what no encoder writes. */
 export function readTaggedHead(heads: ByteReader): number {
   const byte = heads.byte();
-  const tag = Math.floor(byte / TAG_STEP);
+  const tag = (byte / TAG_STEP) | 0;
   const rest = byte - tag * TAG_STEP;
   if (tag > TAG_MAX) return COPY_TAG * 256 + heads.byte();
   if (rest < TAGGED_DENSE) return tag * 256 + rest;

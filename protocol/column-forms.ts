@@ -38,12 +38,11 @@ export function formOf(values: Float64Array, from: number, ticks: number): numbe
   let largest = 0;
   for (let i = from; i < stop; i++) {
     const value = values[i] ?? 0;
-    const size = value < 0 ? -value : value;
-    if (Math.trunc(value) !== value || (value === 0 && 1 / value < 0) || size === Infinity) return otherForm(values, from, ticks);
+    if (Math.trunc(value) !== value || (value === 0 && 1 / value < 0)) return otherForm(values, from, ticks);
     bits |= value;
-    if (size > largest) largest = size;
+    largest = Math.max(largest, Math.abs(value));
   }
-  return wholeCode(bits, largest, ticks);
+  return largest === Infinity ? otherForm(values, from, ticks) : wholeCode(bits, largest, ticks);
 }
 
 /** For columns that are not all whole numbers. */

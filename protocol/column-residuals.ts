@@ -1,5 +1,4 @@
 /** What is left of a column's integers after the best of five predictions. Not how it is packed. */
-import type { ByteReader, ByteWriter } from './bytes.ts';
 import { BLOCK, type Numbers } from './column-blocks.ts';
 
 /** The tag of a column's first block head. */
@@ -40,61 +39,54 @@ function varintBits(n: number): number {
 /** `bits` is about what the numbers will take, `count` how many they are. */
 export type Choice = { prediction: number; lead: number; extra: number; count: number; bits: number };
 
-/** Chooses for integers[0 .. ticks), ticks at least 2, and fills `numbers`. `choice` is written, not made anew, because this is hot. */
-export function predict(integers: Float64Array, ticks: number, steps: Steps, numbers: Numbers, choice: Choice): void {
-  let smallest = integers[0] ?? 0;
-  let largest = smallest;
-  let previous = smallest;
+/**
+ * Chooses for integers[from .. from + ticks), ticks at least 2, and fills `numbers` and `steps`. `choice` is written, not made anew,
+ * because this is hot.
+ */
+export function predict(integers: Float64Array, from: number, ticks: number, steps: Steps, numbers: Numbers, choice: Choice): void {
+  let previous = integers[from] ?? 0;
   let smallestStep = Infinity;
   let largestStep = -Infinity;
   for (let t = 1; t < ticks; t++) {
-    const integer = integers[t] ?? 0;
+    const integer = integers[from + t] ?? 0;
     const step = integer - previous;
     previous = integer;
-    if (integer < smallest) smallest = integer;
-    if (integer > largest) largest = integer;
     if (step < smallestStep) smallestStep = step;
     if (step > largestStep) largestStep = step;
     steps[t - 1] = step;
   }
-  choice.lead = integers[0] ?? 0;
+  choice.lead = integers[from] ?? 0;
   choice.extra = 0;
   choice.count = ticks - 1;
   numbers.wide = smallestStep <= -NARROW_LIMIT || largestStep >= NARROW_LIMIT;
   if (numbers.wide) {
     choice.prediction = PREDICTION.step;
-    return fillWideSteps(integers, ticks, numbers);
+    return fillWideSteps(integers, from, ticks, numbers);
   }
-  const levels = largest - smallest < WORD;
-  choose(integers, ticks, steps, smallest, smallestStep, levels, choice);
-  fill(integers, ticks, steps, numbers, choice, smallest, smallestStep);
+  choose(ticks - 1, steps, smallestStep, choice);
+  if (smallestStep < 0) proposeLevel(integers, from, ticks, choice);
+  fill(integers, from, ticks, steps, numbers, choice, smallestStep);
 }
 
-/** One pass over the blocks adds up the bits of each prediction. */
-function choose(
-  integers: Float64Array,
-  ticks: number,
-  steps: Steps,
-  smallest: number,
-  smallestStep: number,
-  levels: boolean,
-  choice: Choice,
-): void {
+/** Blocks that are looked at lie so far apart. */
+function strideOf(count: number): number {
+  return count <= SAMPLED_FROM ? BLOCK : BLOCK * Math.ceil(count / SAMPLED_FROM);
+}
+
+/** One pass over the blocks adds up the bits of each prediction from the steps. */
+function choose(count: number, steps: Steps, smallestStep: number, choice: Choice): void {
+  const rising = smallestStep >= 0;
+  const widthOfZero = rising ? 32 : 33;
+  const stride = strideOf(count);
   let step = 0;
   let pace = varintBits(smallestStep);
   let bend = varintBits(steps[0] ?? 0);
-  let level = varintBits(smallest) - varintBits(integers[0] ?? 0);
-  let before = steps[0] ?? 0;
-  const rising = smallestStep >= 0;
-  const count = ticks - 1;
-  const stride = count <= SAMPLED_FROM ? BLOCK : BLOCK * Math.ceil(count / SAMPLED_FROM);
   for (let from = 0; from < count; from += stride) {
     const stop = Math.min(from + BLOCK, count);
-    if (from > 0) before = steps[from - 1] ?? 0;
+    let before = steps[from === 0 ? 0 : from - 1] ?? 0;
     let stepBits = 0;
     let bendBits = 0;
     let largestStep = smallestStep;
-    let largest = smallest;
     let zeros = 0;
     let straight = 0;
     for (let i = from; i < stop; i++) {
@@ -106,20 +98,39 @@ function choose(
       if (now > largestStep) largestStep = now;
       if (now === 0) zeros++;
       if (change === 0) straight++;
-      const integer = integers[i + 1] ?? 0;
-      if (integer > largest) largest = integer;
     }
     const size = stop - from;
-    step += blockBits(size, stepBits === 0 && zeros === size ? 0 : (rising ? 32 : 33) - Math.clz32(stepBits), zeros);
+    step += blockBits(size, zeros === size ? 0 : widthOfZero - Math.clz32(stepBits), zeros);
     bend += blockBits(size, straight === size ? 0 : 33 - Math.clz32(bendBits), straight);
     pace += size * (32 - Math.clz32(largestStep - smallestStep));
-    level += size * (32 - Math.clz32(largest - smallest));
   }
   choice.prediction = rising ? PREDICTION.rise : PREDICTION.step;
   choice.bits = step;
   if (bend < choice.bits) propose(PREDICTION.bend, bend, choice);
   if (pace < choice.bits) propose(PREDICTION.pace, pace, choice);
-  if (levels && level < choice.bits) propose(PREDICTION.level, level, choice);
+}
+
+/** Values that go up and down may be cheaper than their differences; the smallest is kept as the lead should it be so. */
+function proposeLevel(integers: Float64Array, from: number, ticks: number, choice: Choice): void {
+  let smallest = Infinity;
+  let largest = -Infinity;
+  for (let i = from; i < from + ticks; i++) {
+    const integer = integers[i] ?? 0;
+    if (integer < smallest) smallest = integer;
+    if (integer > largest) largest = integer;
+  }
+  if (largest - smallest >= WORD) return;
+  const stride = strideOf(ticks);
+  let bits = varintBits(smallest) - varintBits(choice.lead);
+  for (let start = 0; start < ticks; start += stride) {
+    const size = Math.min(BLOCK, ticks - start);
+    let top = smallest;
+    for (let i = from + start; i < from + start + size; i++) if ((integers[i] ?? 0) > top) top = integers[i] ?? 0;
+    bits += size * (32 - Math.clz32(top - smallest));
+  }
+  if (bits >= choice.bits) return;
+  propose(PREDICTION.level, bits, choice);
+  choice.lead = smallest;
 }
 
 function propose(prediction: number, bits: number, choice: Choice): void {
@@ -129,11 +140,11 @@ function propose(prediction: number, bits: number, choice: Choice): void {
 
 function fill(
   integers: Float64Array,
+  from: number,
   ticks: number,
   steps: Steps,
   numbers: Numbers,
   choice: Choice,
-  smallest: number,
   smallestStep: number,
 ): void {
   const low = numbers.low;
@@ -158,15 +169,14 @@ function fill(
       }
       return;
     default:
-      choice.lead = smallest;
       choice.count = ticks;
-      for (let i = 0; i < ticks; i++) low[i] = (integers[i] ?? 0) - smallest;
+      for (let t = 0; t < ticks; t++) low[t] = (integers[from + t] ?? 0) - choice.lead;
   }
 }
 
-function fillWideSteps(integers: Float64Array, ticks: number, numbers: Numbers): void {
+function fillWideSteps(integers: Float64Array, from: number, ticks: number, numbers: Numbers): void {
   for (let t = 1; t < ticks; t++) {
-    const step = (integers[t] ?? 0) - (integers[t - 1] ?? 0);
+    const step = (integers[from + t] ?? 0) - (integers[from + t - 1] ?? 0);
     const zigzag = step < 0 ? -2 * step - 1 : 2 * step;
     const high = Math.floor(zigzag / WORD);
     numbers.high[t - 1] = high;
@@ -209,14 +219,6 @@ export function countOf(prediction: number, ticks: number): number {
 /** The second leading number, where a prediction has one. */
 export function hasExtra(prediction: number): boolean {
   return prediction === PREDICTION.pace || prediction === PREDICTION.bend;
-}
-
-export function writeExtra(choice: Choice, leads: ByteWriter): void {
-  if (hasExtra(choice.prediction)) leads.zigzag(choice.extra);
-}
-
-export function readExtra(prediction: number, leads: ByteReader): number {
-  return hasExtra(prediction) ? leads.zigzag() : 0;
 }
 
 /** Writes the integers into into[from .. from + ticks). */
