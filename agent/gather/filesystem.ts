@@ -63,10 +63,13 @@ export type FilesystemDeps = { readonly statfs: (path: string) => Promise<SpaceS
 type Threads = { free: number; readonly count: number };
 type Series = {
   readonly mount: Mount;
-  readonly sizes: SeriesRef[];
-  readonly byError: Map<string, { error: SeriesRef; readonly: SeriesRef }>;
-  info: SeriesRef;
+  readonly sizes: readonly SeriesRef[];
+  readonly info: SeriesRef;
+  /** By the text of the label `device_error`. */
+  readonly states: Map<string, { readonly error: SeriesRef; readonly readonly: SeriesRef }>;
 };
+/** What is mounted in one place, one over the other: they get one answer. */
+type Place = { readonly mountpoint: string; readonly isLocal: boolean; readonly series: readonly Series[] };
 
 export class FilesystemGatherer implements Gatherer {
   readonly name = 'filesystem';
@@ -84,7 +87,7 @@ export class FilesystemGatherer implements Gatherer {
   #text = Buffer.alloc(0);
   #version = 0;
   #mounts: Mount[] = [];
-  #series: Series[] = [];
+  #places: Place[] = [];
 
   constructor(paths: HostPaths, settings: FilesystemSettings, scanner: Scanner, deps: FilesystemDeps) {
     this.#rootfs = paths.rootfs.replace(/\/+$/, '');
@@ -98,12 +101,13 @@ export class FilesystemGatherer implements Gatherer {
   async gather(_tick: Tick, sink: SampleSink): Promise<void> {
     this.#readMounts();
     if (this.#binding.isStale(sink, this.#version)) this.#bind(sink);
-    const queues = { local: [] as Series[], remote: [] as Series[] };
-    for (const series of this.#series) {
-      if (this.#pending.has(series.mount.mountpoint)) this.#setError(sink, series, TIMEOUT);
-      else (LOCAL_TYPES.test(series.mount.fstype) ? queues.local : queues.remote).push(series);
+    const local: Place[] = [];
+    const remote: Place[] = [];
+    for (const place of this.#places) {
+      if (this.#pending.has(place.mountpoint)) this.#setError(sink, place, TIMEOUT);
+      else (place.isLocal ? local : remote).push(place);
     }
-    await Promise.all([this.#ask(sink, queues.local, this.#local), this.#ask(sink, queues.remote, this.#remote)]);
+    await Promise.all([this.#ask(sink, local, this.#local), this.#ask(sink, remote, this.#remote)]);
   }
 
   close(): void {
@@ -141,53 +145,58 @@ export class FilesystemGatherer implements Gatherer {
   }
 
   #bind(sink: SampleSink): void {
-    this.#series = this.#mounts.map((found) => {
+    const places = new Map<string, Series[]>();
+    for (const found of this.#mounts) {
       const mount = { ...found, mountpoint: this.#onHost(found) };
       const { device, mountpoint, fstype, major, minor } = mount;
       const sizes = SIZES.map((metric) => sink.series(metric, { device, mountpoint, fstype, device_error: '' }));
-      return { mount, sizes, byError: new Map(), info: sink.series(MOUNT_INFO, { device, mountpoint, major, minor }) };
+      const series = { mount, sizes, info: sink.series(MOUNT_INFO, { device, mountpoint, major, minor }), states: new Map() };
+      places.set(mountpoint, [...(places.get(mountpoint) ?? []), series]);
+    }
+    this.#places = [...places].map(([mountpoint, series]) => {
+      return { mountpoint, isLocal: series.every(({ mount }) => LOCAL_TYPES.test(mount.fstype)), series };
     });
   }
 
   /** As many workers as there are threads; what they cannot get to because threads are lost is said to be so. */
-  async #ask(sink: SampleSink, queue: Series[], threads: Threads): Promise<void> {
+  async #ask(sink: SampleSink, queue: Place[], threads: Threads): Promise<void> {
+    const { timers } = this.#deps;
     const round = { isOver: false };
-    const timer = this.#deps.timers.setTimer(() => (round.isOver = true), this.#settings.mountTimeoutMs);
+    const timer = timers.setTimer(() => (round.isOver = true), this.#settings.mountTimeoutMs);
     await Promise.all(Array.from({ length: threads.count }, () => this.#work(sink, queue, threads, round)));
-    this.#deps.timers.clearTimer(timer);
-    for (const series of queue) this.#setError(sink, series, NOT_ASKED);
+    timers.clearTimer(timer);
+    for (const place of queue) this.#setError(sink, place, NOT_ASKED);
   }
 
-  async #work(sink: SampleSink, queue: Series[], threads: Threads, round: { isOver: boolean }): Promise<void> {
+  async #work(sink: SampleSink, queue: Place[], threads: Threads, round: { readonly isOver: boolean }): Promise<void> {
     while (threads.free > 0 && !round.isOver) {
-      const series = queue.shift();
-      if (series === undefined) return;
-      // Two devices can be mounted over each other in one place: one call there at a time.
-      if (this.#pending.has(series.mount.mountpoint)) this.#setError(sink, series, TIMEOUT);
-      else await this.#askOne(sink, series, threads);
+      const place = queue.shift();
+      if (place === undefined) return;
+      await this.#askOne(sink, place, threads);
     }
   }
 
-  async #askOne(sink: SampleSink, series: Series, threads: Threads): Promise<void> {
-    const { mountpoint } = series.mount;
+  async #askOne(sink: SampleSink, place: Place, threads: Threads): Promise<void> {
+    const { mountpoint } = place;
     threads.free--;
     this.#pending.add(mountpoint);
-    const answer = this.#deps.statfs(`${this.#rootfs}${mountpoint}`).then(
-      (stats) => sizesOf(stats),
-      (error: unknown) => ERRORS[errnoOf(error)] ?? errnoOf(error),
-    );
-    const released = answer.then((sizes) => {
+    const release = (): void => {
       threads.free++;
       this.#pending.delete(mountpoint);
-      return sizes;
-    });
-    const sizes = await this.#within(released);
-    if (typeof sizes === 'string') {
-      this.#setError(sink, series, sizes);
-    } else {
-      this.#setState(sink, series, '', 0);
-      for (let i = 0; i < sizes.length; i++) sink.set(series.sizes[i] as number, sizes[i] as number);
-    }
+    };
+    const answer = this.#deps.statfs(`${this.#rootfs}${mountpoint}`).then(
+      (stats) => {
+        release();
+        return sizesOf(stats);
+      },
+      (error: unknown) => {
+        release();
+        return ERRORS[errnoOf(error)] ?? errnoOf(error);
+      },
+    );
+    const sizes = await this.#within(answer);
+    if (typeof sizes === 'string') this.#setError(sink, place, sizes);
+    else this.#setSizes(sink, place, sizes);
   }
 
   #within(answer: Promise<readonly number[] | string>): Promise<readonly number[] | string> {
@@ -201,20 +210,27 @@ export class FilesystemGatherer implements Gatherer {
     });
   }
 
-  #setError(sink: SampleSink, series: Series, error: string): void {
-    this.#setState(sink, series, error, 1);
+  #setError(sink: SampleSink, place: Place, error: string): void {
+    for (const series of place.series) this.#setState(sink, series, error, 1);
+  }
+
+  #setSizes(sink: SampleSink, place: Place, sizes: readonly number[]): void {
+    for (const series of place.series) {
+      this.#setState(sink, series, '', 0);
+      for (let i = 0; i < sizes.length; i++) sink.set(series.sizes[i] as number, sizes[i] as number);
+    }
   }
 
   #setState(sink: SampleSink, series: Series, error: string, value: number): void {
-    let refs = series.byError.get(error);
-    if (refs === undefined) {
+    let state = series.states.get(error);
+    if (state === undefined) {
       const { device, mountpoint, fstype } = series.mount;
       const labels = { device, mountpoint, fstype, device_error: error };
-      refs = { error: sink.series(DEVICE_ERROR, labels), readonly: sink.series(READONLY, labels) };
-      series.byError.set(error, refs);
+      state = { error: sink.series(DEVICE_ERROR, labels), readonly: sink.series(READONLY, labels) };
+      series.states.set(error, state);
     }
-    sink.set(refs.error, value);
-    sink.set(refs.readonly, series.mount.isReadOnly ? 1 : 0);
+    sink.set(state.error, value);
+    sink.set(state.readonly, series.mount.isReadOnly ? 1 : 0);
     sink.set(series.info, 1);
   }
 }

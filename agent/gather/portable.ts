@@ -2,7 +2,6 @@
 import os from 'node:os';
 import { Binding } from './binding.ts';
 import type { Gatherer, LabelPairs, Metric, SampleSink, SeriesRef, Tick } from './gatherer.ts';
-import type { SystemInformation } from './system-information.ts';
 
 /** Names are node_exporter's for macOS. */
 const gauge = (name: string, help: string): Metric => ({ name: `node_${name}`, type: 'gauge', help });
@@ -28,6 +27,30 @@ const MODES = ['user', 'nice', 'sys', 'idle'] as const;
 
 /** What is asked of `node:os`, so that a test can answer. */
 export type HostFacts = Pick<typeof os, 'cpus' | 'loadavg' | 'totalmem' | 'freemem' | 'uptime' | 'platform'>;
+
+/** What is asked of systeminformation, likewise. */
+export type SlowFacts = {
+  fsSize(): Promise<readonly FilesystemFacts[]>;
+  networkStats(interfaces: string): Promise<readonly NetworkFacts[]>;
+};
+type FilesystemFacts = {
+  readonly fs: string;
+  readonly type: string;
+  readonly size: number;
+  readonly used: number;
+  readonly available: number;
+  readonly mount: string;
+  readonly rw: boolean | null;
+};
+type NetworkFacts = {
+  readonly iface: string;
+  readonly rx_bytes: number;
+  readonly rx_errors: number;
+  readonly rx_dropped: number;
+  readonly tx_bytes: number;
+  readonly tx_errors: number;
+  readonly tx_dropped: number;
+};
 
 /** Series by metric and labels; names are few and made once. */
 class SeriesByKey {
@@ -80,10 +103,10 @@ export class PortableHostGatherer implements Gatherer {
 export class PortableFilesystemGatherer implements Gatherer {
   readonly name = 'filesystem';
   readonly intervalMs = CHILDREN_MS;
-  readonly #load: () => Promise<SystemInformation>;
+  readonly #load: () => Promise<SlowFacts>;
   readonly #series = new SeriesByKey();
 
-  constructor(load: () => Promise<SystemInformation>) {
+  constructor(load: () => Promise<SlowFacts>) {
     this.#load = load;
   }
 
@@ -105,10 +128,10 @@ export class PortableFilesystemGatherer implements Gatherer {
 export class PortableNetworkGatherer implements Gatherer {
   readonly name = 'netdev';
   readonly intervalMs = CHILDREN_MS;
-  readonly #load: () => Promise<SystemInformation>;
+  readonly #load: () => Promise<SlowFacts>;
   readonly #series = new SeriesByKey();
 
-  constructor(load: () => Promise<SystemInformation>) {
+  constructor(load: () => Promise<SlowFacts>) {
     this.#load = load;
   }
 

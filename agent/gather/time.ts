@@ -32,7 +32,7 @@ export function parseZoneRule(
   const west = Number(hours) * 3600 + Number(minutes) * 60 + Number(seconds);
   const standard = quoted ?? plain ?? '';
   // POSIX counts west of Greenwich as positive.
-  return { standard, standardOffset: sign === '-' ? west : -west, summer: summerQuoted ?? summerPlain ?? standard };
+  return { standard, standardOffset: sign === '-' ? west : 0 - west, summer: summerQuoted ?? summerPlain ?? standard };
 }
 
 export class TimeGatherer implements Gatherer {
