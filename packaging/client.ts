@@ -124,10 +124,15 @@ function problemOf(answer: unknown): { code: string; sentence: string } | undefi
   if (!isRecord(answer)) return undefined;
   const error = answer['error'];
   if (isRecord(error) && typeof error['message'] === 'string')
-    return { code: String(error['code'] ?? 'refused'), sentence: error['message'] };
+    return { code: textOf(error['code']) ?? 'refused', sentence: error['message'] };
   const code = answer['code'] ?? answer['errorType'];
   const sentence = answer['message'] ?? error;
   return typeof sentence === 'string' ? { code: typeof code === 'string' ? code : 'refused', sentence } : undefined;
+}
+
+/** Text or number as text; nothing for anything else. */
+export function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : undefined;
 }
 
 export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {

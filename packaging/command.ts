@@ -105,7 +105,7 @@ function unknownOption(command: Command, name: string, all: readonly Option[]): 
 }
 
 export function commandHelp(command: Command): string {
-  const lines = [`${command.summary}`, '', `  picket ${command.name} ${command.usage}`.trimEnd()];
+  const lines = [command.summary, '', `  picket ${command.name} ${command.usage}`.trimEnd()];
   if (command.about !== undefined) lines.push('', command.about);
   lines.push('', 'Options', ...columns([...command.options, HELP].map((option) => [optionText(option), option.help])));
   lines.push('', 'Examples', ...command.examples.flatMap(({ line, about }) => [`  ${line}`, `      ${about}`]), '');

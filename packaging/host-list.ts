@@ -1,5 +1,5 @@
 /** The hosts as the collector lists them, for the commands that show them. */
-import { ask, isRecord, type Client } from './client.ts';
+import { ask, isRecord, textOf, type Client } from './client.ts';
 import { ago, percentText, printable, sizeText, table } from './terminal.ts';
 
 export type HostLine = {
@@ -37,10 +37,10 @@ function hostLine(host: Readonly<Record<string, unknown>>): HostLine {
   const link = isRecord(host['link']) ? host['link'] : {};
   const values = isRecord(host['values']) ? host['values'] : {};
   return {
-    name: printable(String(host['name'] ?? '')),
-    status: printable(String(host['status'] ?? '')),
+    name: printable(textOf(host['name']) ?? ''),
+    status: printable(textOf(host['status']) ?? ''),
     lastSampleMs: number(host['lastSampleMs']),
-    version: printable(String(host['version'] ?? '')),
+    version: printable(textOf(host['version']) ?? ''),
     values: Object.fromEntries(Object.entries(values).map(([key, value]) => [key, number(value)])),
     connected: link['connected'] === true,
     backlogBytes: number(link['backlogBytes']),

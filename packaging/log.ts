@@ -11,7 +11,7 @@ const PLAIN = new Set(['level', 'time', 'pid', 'hostname', 'name', 'part', 'msg'
 export function logger(name: string, options: { level: string; terminal: boolean }): pino.Logger {
   const settings = { name, level: options.level };
   if (!options.terminal) return pino(settings, pino.destination({ dest: 1, sync: true }));
-  return pino(settings, { write: (line: string) => void writeOut(humanLine(line)) });
+  return pino(settings, { write: (line: string) => writeOut(humanLine(line)) });
 }
 
 /** `12:00:01 collector warn  frame refused  code=frame_oversized` of a JSON line; the line itself if it is none. */

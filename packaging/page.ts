@@ -3,12 +3,13 @@ import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'nod
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
+import { brotliCompressSync, gzipSync } from 'node:zlib';
 
 const PAGE = 'collector/dashboard';
 /** Same file system as the page, ignored by git. */
 const CACHE = 'node_modules/.cache';
 /** What the built page depends on; a change in any of it makes the page old. */
-const SOURCES = ['src', 'public', 'index.html', 'vite.config.ts'];
+const SOURCES = ['src', 'public', 'index.html', 'vite.config.ts', '../../packaging/page.ts'];
 const LOCK_POLL_MS = 100;
 /** A build takes about a second; a lock older than this was left by a process that died. */
 const LOCK_STALE_MS = 60_000;
@@ -34,12 +35,24 @@ async function buildInto(root: string, page: string, wanted: string): Promise<vo
   const old = `${fresh}.old`;
   try {
     await build({ root: page, configFile: join(page, 'vite.config.ts'), logLevel: 'error', build: { outDir: fresh, emptyOutDir: true } });
+    await compress(fresh);
     await writeFile(join(fresh, 'sources.sha256'), `${wanted}\n`);
     await rename(join(page, 'dist'), old).catch(ignoreMissing);
     await rename(fresh, join(page, 'dist'));
   } finally {
     await rm(fresh, { recursive: true, force: true });
     await rm(old, { recursive: true, force: true });
+  }
+}
+
+/** Once here instead of at each request: a page of 130 KB travels as 45. */
+async function compress(folder: string): Promise<void> {
+  const files = (await readdir(folder, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile());
+  for (const file of files) {
+    const path = join(file.parentPath, file.name);
+    const bytes = await readFile(path);
+    await writeFile(`${path}.br`, brotliCompressSync(bytes));
+    await writeFile(`${path}.gz`, gzipSync(bytes, { level: 9 }));
   }
 }
 

@@ -4,9 +4,9 @@ import { join, resolve } from 'node:path';
 import { agentConfig } from '../agent/config.ts';
 import { collectorConfig, type CollectorConfig } from '../collector/config.ts';
 import { listenUrl } from './client.ts';
-import { failureOf } from './command.ts';
 import { greeting } from './greeting.ts';
 import { logger } from './log.ts';
+import { tellFailure } from './program.ts';
 import { Settings } from './settings.ts';
 import { Supervisor, type ChildPlan, type SupervisorEvent } from './supervisor.ts';
 import { version } from './version.ts';
@@ -134,9 +134,6 @@ else if (import.meta.main) {
   try {
     process.exitCode = await start(process.env);
   } catch (error) {
-    const { code, sentence, exitCode } = failureOf(error);
-    process.stderr.write(`picket: ${sentence} [${code}]\n`);
-    if (process.env['PICKET_LOG_LEVEL'] === 'debug' && error instanceof Error) process.stderr.write(`${error.stack}\n`);
-    process.exitCode = exitCode;
+    process.exitCode = tellFailure(error, { environment: process.env, error: (text) => void process.stderr.write(text) });
   }
 }

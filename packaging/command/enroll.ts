@@ -1,5 +1,5 @@
 /** `picket enroll`: makes a token and prints the one command for the other host. */
-import { ask, CLIENT_OPTIONS, clientOf, isRecord } from '../client.ts';
+import { ask, CLIENT_OPTIONS, clientOf, isRecord, textOf } from '../client.ts';
 import { CommandError, JSON_OUTPUT, usageError, type Command } from '../command.ts';
 import { durationMs } from '../settings.ts';
 import { printable } from '../terminal.ts';
@@ -18,12 +18,14 @@ export const enroll: Command = {
   options: [
     { name: 'ttl', value: 'DURATION', help: `how long the token is good (default ${TTL_DEFAULT})` },
     { name: 'uses', value: 'COUNT', help: 'how many hosts may enrol with it (default 1)' },
+    { name: 'replace', value: 'NAME', help: 'the new host may take over this name from a host enrolled before' },
     ...CLIENT_OPTIONS,
     JSON_OUTPUT,
   ],
   examples: [
     { line: 'picket enroll', about: 'for one host, within the hour' },
     { line: 'picket enroll --ttl 1d --uses 20', about: 'for twenty hosts today' },
+    { line: 'picket enroll --replace web-1', about: 'for the new machine behind the name web-1' },
   ],
   async run(args, io) {
     const ttlMs = durationMs(args.values['ttl'] ?? TTL_DEFAULT);
@@ -33,13 +35,17 @@ export const enroll: Command = {
     const uses = Number(args.values['uses'] ?? 1);
     if (!Number.isInteger(uses) || uses < 1 || uses > USES_MAX)
       throw usageError('enroll', `--uses "${args.values['uses']}" is not a whole number from 1 to ${USES_MAX}`);
+    const replace = args.values['replace'];
     const client = clientOf('enroll', args, io);
-    const answer = await ask(client, '/api/v1/enroll', { method: 'POST', body: { ttlSeconds: Math.round(ttlMs / 1000), uses } });
+    const answer = await ask(client, '/api/v1/enroll', {
+      method: 'POST',
+      body: { ttlSeconds: Math.round(ttlMs / 1000), uses, ...(replace === undefined ? {} : { replace }) },
+    });
     if (!isRecord(answer) || typeof answer['token'] !== 'string' || typeof answer['command'] !== 'string') {
       throw new CommandError('answer_unexpected', `${client.url} answered without a token; is it a Picket collector of this version?`);
     }
     if (args.switches.has('json')) io.out(`${JSON.stringify(answer)}\n`);
-    else io.out(enrollText(printable(answer['command']), uses, String(answer['expiresAt'] ?? '')));
+    else io.out(enrollText(printable(answer['command']), uses, textOf(answer['expiresAt']) ?? ''));
     return 0;
   },
 };

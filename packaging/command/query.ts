@@ -1,5 +1,5 @@
 /** `picket query EXPR`: what a query answers now, at a time or over a range, as a table or as JSON. */
-import { ask, CLIENT_OPTIONS, clientOf, isRecord } from '../client.ts';
+import { ask, CLIENT_OPTIONS, clientOf, isRecord, textOf } from '../client.ts';
 import { CommandError, JSON_OUTPUT, usageError, type Arguments, type Command, type Io } from '../command.ts';
 import { durationMs } from '../settings.ts';
 import { printable, table, timeText } from '../terminal.ts';
@@ -107,6 +107,6 @@ function seriesText(metric: unknown): string {
   if (!isRecord(metric)) return '{}';
   const labels = Object.entries(metric).filter(([name]) => name !== '__name__');
   const shown = labels.map(([name, value]) => `${name}=${JSON.stringify(value)}`).join(', ');
-  const name = metric['__name__'] === undefined ? '' : String(metric['__name__']);
+  const name = textOf(metric['__name__']) ?? '';
   return shown === '' && name !== '' ? name : `${name}{${shown}}`;
 }

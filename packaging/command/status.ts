@@ -1,5 +1,5 @@
 /** `picket status`: is the collector there and ready, and do the hosts report. */
-import { ask, CLIENT_OPTIONS, clientOf, isRecord, type Client } from '../client.ts';
+import { ask, CLIENT_OPTIONS, clientOf, isRecord, textOf, type Client } from '../client.ts';
 import { CommandError, JSON_OUTPUT, type Command } from '../command.ts';
 import { askHosts, hostTable } from '../host-list.ts';
 import { printable } from '../terminal.ts';
@@ -49,5 +49,5 @@ async function isReady(client: Client): Promise<boolean> {
 function versionOf(build: unknown): string {
   const data = isRecord(build) && isRecord(build['data']) ? build['data'] : undefined;
   if (data === undefined) throw new CommandError('answer_unexpected', 'the collector does not tell its version; is it a Picket collector?');
-  return String(data['picketVersion'] ?? data['version'] ?? 'unknown');
+  return textOf(data['picketVersion'] ?? data['version']) ?? 'unknown';
 }

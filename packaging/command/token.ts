@@ -1,7 +1,7 @@
 /** `picket token`: the enrolment tokens that can still be used, and how to take one back. */
-import { ask, CLIENT_OPTIONS, clientOf, isRecord } from '../client.ts';
+import { ask, CLIENT_OPTIONS, clientOf, isRecord, textOf } from '../client.ts';
 import { JSON_OUTPUT, usageError, type Arguments, type Command, type Io } from '../command.ts';
-import { table } from '../terminal.ts';
+import { table, timeText } from '../terminal.ts';
 
 export const token: Command = {
   name: 'token',
@@ -38,7 +38,11 @@ async function list(args: Arguments, io: Io): Promise<number> {
     io.out(
       table(
         ['ID', 'USES LEFT', 'EXPIRES'],
-        tokens.map((one) => [text(one['id']), text(one['usesLeft'] ?? one['uses']), text(one['expiresAt'])]),
+        tokens.map((one) => [
+          textOf(one['id']) ?? '-',
+          textOf(one['usesLeft'] ?? one['uses']) ?? '-',
+          timeText(Number(one['expiresAtMs'])),
+        ]),
       ),
     );
   return 0;
@@ -48,8 +52,4 @@ async function revoke(id: string, args: Arguments, io: Io): Promise<number> {
   await ask(clientOf('token', args, io), `/api/v1/enroll/tokens/${encodeURIComponent(id)}`, { method: 'DELETE' });
   io.out(args.switches.has('json') ? `${JSON.stringify({ revoked: id })}\n` : `Revoked ${id}.\n`);
   return 0;
-}
-
-function text(value: unknown): string {
-  return typeof value === 'string' || typeof value === 'number' ? String(value) : '-';
 }
