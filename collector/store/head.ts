@@ -1,0 +1,195 @@
+/** The newest samples in memory: the generations that are not cut yet, by stream, and the index of what is in them. Not durable: the log is. */
+import type { SampleGroup } from '../../protocol/index.ts';
+import type { AgentId, Epoch } from '../model/ports.ts';
+import { Arena } from './arena.ts';
+import { type Block, OpenBlock, type SealedBlock } from './block.ts';
+import { EpochDictionary, type Stream } from './dictionary.ts';
+import { NameIndex } from './names.ts';
+
+/** Memory that all open blocks together aim at: with many series each gets fewer ticks before it is compressed. */
+const OPEN_BYTES_TARGET = 16 * 1024 * 1024;
+const TICKS_MIN = 10;
+/** Longer runs gain little and keep more memory uncompressed. */
+const TICKS_MAX = 60;
+/** Open blocks of one stream: groups of different intervals, times the live frames and the backlog that come in turns. */
+const OPEN_PER_STREAM_MAX = 16;
+
+/** The blocks of one stream in one generation. */
+export class StreamBlocks {
+  readonly stream: Stream;
+  readonly sealed: SealedBlock[] = [];
+  /** The least recently used first. */
+  readonly open: OpenBlock[] = [];
+
+  constructor(stream: Stream) {
+    this.stream = stream;
+  }
+
+  /** In the order in which they were begun. */
+  inOrder(): Block[] {
+    const blocks: Block[] = [...this.sealed, ...this.open.filter((block) => block.ticks > 0)];
+    return blocks.sort((a, b) => a.number - b.number);
+  }
+}
+
+/** A dictionary frame of a generation; its cut keeps it, for the log that held it goes. */
+export type DictionaryFrame = { readonly agentId: AgentId; readonly epoch: Epoch; readonly from: number; readonly bytes: Uint8Array };
+
+export class HeadGeneration {
+  readonly number: number;
+  readonly streams = new Map<Stream, StreamBlocks>();
+  readonly dictionaryFrames: DictionaryFrame[] = [];
+  readonly arena = new Arena();
+  samples = 0;
+
+  constructor(number: number) {
+    this.number = number;
+  }
+}
+
+export class Head {
+  readonly index = new NameIndex();
+  readonly #dictionaries = new Map<string, EpochDictionary>();
+  /** In rising order of their numbers. */
+  readonly #generations: HeadGeneration[] = [];
+  #openBytes = 0;
+  #openSeries = 0;
+  #nextBlock = 0;
+
+  get generations(): readonly HeadGeneration[] {
+    return this.#generations;
+  }
+
+  get dictionaries(): Iterable<EpochDictionary> {
+    return this.#dictionaries.values();
+  }
+
+  get bytes(): number {
+    let bytes = this.#openBytes;
+    for (const generation of this.#generations) bytes += generation.arena.bytes;
+    return bytes;
+  }
+
+  get seriesCount(): number {
+    let count = 0;
+    for (const dictionary of this.#dictionaries.values()) count += dictionary.length;
+    return count;
+  }
+
+  generation(number: number): HeadGeneration {
+    let found = this.#generations.find((generation) => generation.number === number);
+    if (found === undefined) {
+      found = new HeadGeneration(number);
+      this.#generations.push(found);
+      this.#generations.sort((a, b) => a.number - b.number);
+    }
+    return found;
+  }
+
+  dictionary(agentId: AgentId, epoch: Epoch): EpochDictionary | undefined {
+    return this.#dictionaries.get(agentId + epoch);
+  }
+
+  addDictionary(agentId: AgentId, epoch: Epoch): EpochDictionary {
+    const dictionary = new EpochDictionary(agentId, epoch, this.index);
+    this.#dictionaries.set(agentId + epoch, dictionary);
+    return dictionary;
+  }
+
+  /** Adds the groups of one frame; `baseMs` is what their times are offsets from. */
+  append(generation: HeadGeneration, stream: Stream, baseMs: number, groups: readonly SampleGroup[]): void {
+    let blocks = generation.streams.get(stream);
+    if (blocks === undefined) generation.streams.set(stream, (blocks = new StreamBlocks(stream)));
+    for (const group of groups) {
+      const { times } = group;
+      for (let i = 0; i < times.length; i++) times[i] = (times[i] as number) + baseMs;
+      generation.samples += times.length * group.refs.length;
+      this.#appendGroup(generation, blocks, group);
+    }
+  }
+
+  /** Compresses what is still open in a generation that gets no more frames. Returns the number of blocks. */
+  seal(generation: HeadGeneration, blocks: StreamBlocks): void {
+    for (const open of blocks.open) {
+      if (open.ticks > 0) blocks.sealed.push(open.seal(generation.arena, this.#nextBlock++));
+      this.#release(open);
+    }
+    blocks.open.length = 0;
+  }
+
+  /** A generation has been cut: its blocks go, and with them the dictionaries that no newer generation uses. */
+  drop(number: number): void {
+    const at = this.#generations.findIndex((generation) => generation.number === number);
+    if (at < 0) return;
+    const [dropped] = this.#generations.splice(at, 1);
+    for (const blocks of dropped?.streams.values() ?? []) for (const open of blocks.open) this.#release(open);
+    for (const [key, dictionary] of this.#dictionaries) {
+      if (dictionary.generation > number) continue;
+      dictionary.release();
+      this.#dictionaries.delete(key);
+    }
+  }
+
+  #appendGroup(generation: HeadGeneration, blocks: StreamBlocks, group: SampleGroup): void {
+    const { times, values } = group;
+    const ticks = times.length;
+    let done = 0;
+    while (done < ticks) {
+      const block = this.#openFor(generation, blocks, group.refs, times[done] as number);
+      const count = Math.min(ticks - done, block.room);
+      block.append(times, values, done, done + count);
+      done += count;
+      if (block.room === 0) blocks.sealed.push(block.seal(generation.arena, this.#nextBlock++));
+    }
+  }
+
+  /** The open block of these series that ends closest before `timeMs`, or a new one. */
+  #openFor(generation: HeadGeneration, blocks: StreamBlocks, refs: Uint32Array, timeMs: number): OpenBlock {
+    const { open } = blocks;
+    let best = -1;
+    let shared = refs;
+    for (let i = open.length - 1; i >= 0; i--) {
+      const block = open[i] as OpenBlock;
+      if (!equalRefs(block.refs, refs)) continue;
+      shared = block.refs;
+      const isBefore = block.ticks === 0 || block.lastMs < timeMs;
+      if (isBefore && (best < 0 || endOf(block) > endOf(open[best] as OpenBlock))) best = i;
+    }
+    if (best >= 0) {
+      const block = open[best] as OpenBlock;
+      if (best < open.length - 1) {
+        open.splice(best, 1);
+        open.push(block);
+      }
+      return block;
+    }
+    if (open.length >= OPEN_PER_STREAM_MAX) {
+      const oldest = open.shift() as OpenBlock;
+      if (oldest.ticks > 0) blocks.sealed.push(oldest.seal(generation.arena, this.#nextBlock++));
+      this.#release(oldest);
+    }
+    const capacity = Math.floor(OPEN_BYTES_TARGET / 8 / (this.#openSeries + refs.length));
+    const block = new OpenBlock(this.#nextBlock++, shared, Math.min(TICKS_MAX, Math.max(TICKS_MIN, capacity)));
+    this.#openBytes += block.bytes;
+    this.#openSeries += refs.length;
+    open.push(block);
+    return block;
+  }
+
+  #release(block: OpenBlock): void {
+    this.#openBytes -= block.bytes;
+    this.#openSeries -= block.refs.length;
+  }
+}
+
+function endOf(block: OpenBlock): number {
+  return block.ticks === 0 ? -Infinity : block.lastMs;
+}
+
+function equalRefs(a: Uint32Array, b: Uint32Array): boolean {
+  if (a === b) return true;
+  const length = a.length;
+  if (length !== b.length) return false;
+  for (let i = 0; i < length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}

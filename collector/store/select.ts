@@ -1,0 +1,133 @@
+/** Reads samples: matches the selector in head and partitions, collects pieces metric by metric, yields finished series in batches. Not PromQL. */
+import type { Matcher } from '../model/labels.ts';
+import type { ColumnBatch, SelectHints, SeriesColumns, TimeRange } from '../model/ports.ts';
+import { Assembly, lowerBound, type Piece, SampleBudget, upperBound } from './assembly.ts';
+import { type Block, columnOf } from './block.ts';
+import type { Stream } from './dictionary.ts';
+import type { Head, HeadGeneration } from './head.ts';
+import type { Matched, MatchedMetric, NameIndex, Source } from './names.ts';
+
+/** Sources whose series of one metric are held at a time. */
+const SOURCES_PER_STEP = 256;
+/** Samples after which a batch is handed out. */
+const BATCH_SAMPLES = 128 * 1024;
+
+/** Where pieces of series come from. */
+export interface PieceSource {
+  readonly index: NameIndex;
+  /** Adds all pieces of these series that have samples in the range, in the order in which they were stored. */
+  collect(metric: MatchedMetric, sources: ReadonlySet<Source>, read: Read): Promise<void> | void;
+}
+
+/** One select under way. */
+export type Read = { readonly range: TimeRange; readonly assembly: Assembly; readonly budget: SampleBudget; readonly signal: AbortSignal };
+
+/** `places` in the order in which their samples were stored. */
+export async function* select(
+  places: readonly PieceSource[],
+  matchers: readonly Matcher[],
+  range: TimeRange,
+  hints: SelectHints,
+  signal: AbortSignal,
+): AsyncGenerator<ColumnBatch> {
+  signal.throwIfAborted();
+  const matched = places.map((place) => ({ place, found: place.index.match(matchers) }));
+  const read: Read = { range, assembly: new Assembly(range), budget: new SampleBudget(hints.samplesMax), signal };
+  const steps = sourceSteps(matched.map(({ found }) => found));
+  let batch: SeriesColumns[] = [];
+  let samples = 0;
+  for (const name of metricNames(matched.map(({ found }) => found))) {
+    for (const step of steps) {
+      for (const { place, found } of matched) {
+        const metric = found.metrics.get(name);
+        if (metric === undefined) continue;
+        await place.collect(metric, steps.length === 1 ? found.sources : sourcesOf(found, step), read);
+        signal.throwIfAborted();
+      }
+      for (const series of read.assembly.drain()) {
+        batch.push(series);
+        samples += series.timesMs.length;
+        if (samples < BATCH_SAMPLES) continue;
+        yield batch;
+        signal.throwIfAborted();
+        batch = [];
+        samples = 0;
+      }
+    }
+  }
+  if (batch.length > 0) yield batch;
+}
+
+function metricNames(found: readonly Matched[]): string[] {
+  const names = new Set<string>();
+  for (const { metrics } of found) for (const name of metrics.keys()) names.add(name);
+  return [...names].sort();
+}
+
+/** Keys of all matched sources, in groups that are read together. */
+function sourceSteps(found: readonly Matched[]): ReadonlySet<string>[] {
+  const keys = new Set<string>();
+  for (const { sources } of found) for (const source of sources) keys.add(source.key);
+  const all = [...keys];
+  const steps: Set<string>[] = [];
+  for (let i = 0; i < all.length; i += SOURCES_PER_STEP) steps.push(new Set(all.slice(i, i + SOURCES_PER_STEP)));
+  return steps;
+}
+
+function sourcesOf(found: Matched, keys: ReadonlySet<string>): ReadonlySet<Source> {
+  const sources = new Set<Source>();
+  for (const source of found.sources) if (keys.has(source.key)) sources.add(source);
+  return sources;
+}
+
+/** The head as a place to read from: the generations it held when the read began, so that none is missed or read twice when it is cut meanwhile. */
+export class HeadView implements PieceSource {
+  readonly index: NameIndex;
+  readonly generations: readonly HeadGeneration[];
+  readonly #streams: readonly Stream[];
+
+  constructor(head: Head) {
+    this.index = head.index;
+    this.generations = [...head.generations];
+    this.#streams = [...head.dictionaries].flatMap((dictionary) => dictionary.streams);
+  }
+
+  collect(metric: MatchedMetric, sources: ReadonlySet<Source>, read: Read): void {
+    for (const stream of this.#streams) {
+      if (stream.hasAny(sources)) this.#collectStream(stream, metric, sources, read);
+    }
+  }
+
+  #collectStream(stream: Stream, metric: MatchedMetric, sources: ReadonlySet<Source>, read: Read): void {
+    const blocks = this.#blocksOf(stream, read.range);
+    if (blocks.length === 0) return;
+    for (const shape of metric.shapes) {
+      for (const ref of stream.dictionary.refsOf(shape)) {
+        const source = stream.sourceOf(ref);
+        if (!sources.has(source)) continue;
+        for (const block of blocks) {
+          const piece = pieceOf(block, ref, read);
+          if (piece !== undefined) read.assembly.add(source, shape, piece);
+        }
+      }
+    }
+  }
+
+  #blocksOf(stream: Stream, range: TimeRange): Block[] {
+    const found: Block[] = [];
+    for (const generation of this.generations) {
+      for (const block of generation.streams.get(stream)?.inOrder() ?? []) {
+        if (block.lastMs >= range.fromMs && block.firstMs <= range.toMs) found.push(block);
+      }
+    }
+    return found;
+  }
+}
+
+function pieceOf(block: Block, ref: number, read: Read): Piece | undefined {
+  const column = columnOf(block.refs, ref);
+  if (column < 0) return undefined;
+  const times = block.times();
+  read.budget.take(upperBound(times, read.range.toMs) - lowerBound(times, read.range.fromMs));
+  return { times, values: block.column(column) };
+}
