@@ -4,9 +4,8 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { build, type Plugin } from 'esbuild';
 import { buildPage } from './page.ts';
+import { ROOT } from './root.ts';
 import { sizeText } from './terminal.ts';
-
-const ROOT = join(import.meta.dirname, '..');
 
 /** One program: what it runs, as the text of its first module. */
 type Program = { readonly file: string; readonly entry: string };

@@ -3,8 +3,8 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { architectureProblems, SOURCE_FOLDERS } from './architecture.ts';
+import { ROOT } from './root.ts';
 
-const ROOT = join(import.meta.dirname, '..');
 const DASHBOARD = 'collector/dashboard/tsconfig.json';
 const FORMATTED = [...SOURCE_FOLDERS, 'package.json', 'tsconfig.json', '.oxlintrc.json', '.oxfmtrc.json'];
 

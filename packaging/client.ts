@@ -5,6 +5,7 @@ import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { isLoopback } from '../agent/config.ts';
 import { collectorConfig, type CollectorConfig } from '../collector/config.ts';
 import { CommandError, usageError, type Arguments, type Io, type Option } from './command.ts';
+import { ROOT } from './root.ts';
 import { Settings } from './settings.ts';
 
 export const CLIENT_OPTIONS: readonly Option[] = [
@@ -18,7 +19,6 @@ export type Client = { readonly url: string; readonly token: string | undefined 
 const TIMEOUT_MS = 60_000;
 /** An answer is held in memory before it is printed. */
 const ANSWER_BYTES_MAX = 256 << 20;
-const ROOT = join(import.meta.dirname, '..');
 
 /** Finds collector and token from the options, the environment, the configuration file and the data folder, in this order. */
 export function clientOf(command: string, args: Arguments, io: Io): Client {

@@ -2,6 +2,7 @@
 import { enableCompileCache } from 'node:module';
 import { join } from 'node:path';
 import { runProcess, type Commands } from './program.ts';
+import { ROOT } from './root.ts';
 
 export const COMMANDS: Commands = {
   collector: async () => (await import('./command/collector.ts')).collector,
@@ -16,6 +17,6 @@ export const COMMANDS: Commands = {
 
 if (import.meta.main) {
   // Stripping types costs 17 MB and 50 ms at every start, but not from the second one on.
-  enableCompileCache(join(import.meta.dirname, '..', 'node_modules', '.cache', 'compile'));
+  enableCompileCache(join(ROOT, 'node_modules', '.cache', 'compile'));
   await runProcess(COMMANDS, process.argv.slice(2));
 }

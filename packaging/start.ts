@@ -1,5 +1,6 @@
 /** `npm start`: the page is built, then collector and an agent of this host run as two processes under a supervisor. */
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { agentConfig } from '../agent/config.ts';
 import { collectorConfig, type CollectorConfig } from '../collector/config.ts';
@@ -7,11 +8,11 @@ import { listenUrl } from './client.ts';
 import { greeting } from './greeting.ts';
 import { logger } from './log.ts';
 import { tellFailure } from './program.ts';
+import { ROOT } from './root.ts';
 import { Settings } from './settings.ts';
 import { Supervisor, type ChildPlan, type SupervisorEvent } from './supervisor.ts';
 import { version } from './version.ts';
 
-const ROOT = join(import.meta.dirname, '..');
 const PICKET = join(import.meta.dirname, 'picket.ts');
 /** The agent does not depend on the collector: after this time it starts without waiting for it, and keeps what it gathers. */
 const AGENT_WAIT_MS = 5000;
@@ -80,8 +81,10 @@ function plan(name: 'collector' | 'agent', environment: () => Environment): Chil
   return { name, command: process.execPath, args: [...flags, PICKET, name], environment };
 }
 
-/** The agent of this host enrols itself: it finds the token that the collector leaves in its data folder. */
+/** The agent of this host enrols itself with the token that the collector leaves in its data folder. `url` is where the collector says it listens. */
 function agentEnvironment(environment: Environment, config: CollectorConfig, agentDir: string, url: string | undefined): Environment {
+  const tokenFile = join(config.dataDir, 'local-enroll-token');
+  const port = url === undefined ? config.listen.port : Number(new URL(url).port);
   const { PICKET_ENROLL_TOKEN: _token, PICKET_ENROLL_TOKEN_FILE: _file, ...rest } = environment;
   const authority = config.tls === undefined ? {} : { PICKET_CA_FILE: nonEmpty(environment['PICKET_CA_FILE']) ?? config.tls.certFile };
   return {
@@ -89,7 +92,8 @@ function agentEnvironment(environment: Environment, config: CollectorConfig, age
     ...authority,
     PICKET_DATA_DIR: config.dataDir,
     PICKET_AGENT_DIR: agentDir,
-    PICKET_COLLECTOR_URL: url ?? listenUrl(config),
+    PICKET_COLLECTOR_URL: config.publicUrl ?? listenUrl({ ...config, listen: { ...config.listen, port } }),
+    PICKET_ENROLL_TOKEN_FILE: existsSync(tokenFile) ? tokenFile : undefined,
     // An address of this host, even where it is not loopback.
     PICKET_INSECURE: 'true',
   };

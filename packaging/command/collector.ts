@@ -9,6 +9,7 @@ import { greeting } from '../greeting.ts';
 import { logger } from '../log.ts';
 import { claimFolder } from '../pid-file.ts';
 import { ownerText, portOwner } from '../process-owner.ts';
+import { PAGE } from '../root.ts';
 import { printSettings, Settings } from '../settings.ts';
 import { version } from '../version.ts';
 
@@ -56,9 +57,9 @@ async function collect(config: CollectorConfig, io: Io, signal: AbortSignal): Pr
     const { runCollector } = await import('../../collector/main.ts');
     await runCollector(config, {
       log,
-      signal,
       version: version(),
-      pageDir: join(import.meta.dirname, '../../collector/dashboard/dist'),
+      pageDir: PAGE,
+      signal,
       onListening(info) {
         const { tokenFile, ...rest } = info;
         if (isSupervised()) tellSupervisor({ kind: 'listening', ...rest, ...(tokenFile === undefined ? {} : { tokenFile }) });
