@@ -92,18 +92,23 @@ export class BitWriter {
 function headOf(numbers: Numbers, from: number, count: number): number {
   if (numbers.wide) return headOfWide(numbers, from, count);
   const { low } = numbers;
-  let largest = 0;
-  let zeros = 0;
+  let bits = 0;
+  let nonzero = 0;
   for (let i = from; i < from + count; i++) {
     const number = low[i] ?? 0;
-    if (number > largest) largest = number;
-    if (number === 0) zeros++;
+    bits |= number;
+    nonzero += (number | -number) >>> 31;
   }
-  if (largest === 0) return 0;
-  const width = 32 - Math.clz32(largest);
-  if (zeros === 0) return width;
-  const lessOne = 32 - Math.clz32(largest - 1);
-  return count + (count - zeros) * lessOne < count * width ? SPARSE_HEAD + lessOne : width;
+  if (nonzero === 0) return 0;
+  const width = 32 - Math.clz32(bits);
+  if (count + nonzero * (width - 1) >= count * width) return width;
+  let lessOne = 0;
+  for (let i = from; i < from + count; i++) {
+    const number = low[i] ?? 0;
+    lessOne |= (number - 1) & -((number | -number) >>> 31);
+  }
+  const sparseWidth = 32 - Math.clz32(lessOne);
+  return count + nonzero * sparseWidth < count * width ? SPARSE_HEAD + sparseWidth : width;
 }
 
 function headOfWide(numbers: Numbers, from: number, count: number): number {
@@ -130,14 +135,37 @@ function writeBlock(numbers: Numbers, from: number, count: number, head: number,
     else if (head > 0) bits.pack(low, from, count, head);
     return;
   }
-  const width = head - SPARSE_HEAD;
+  if (numbers.wide) writeSparseWide(numbers, from, count, head - SPARSE_HEAD, bits);
+  else writeSparse(low, from, count, head - SPARSE_HEAD, bits);
+}
+
+/** The numbers of a sparse block that are not 0, each less 1. */
+const dense = new Uint32Array(BLOCK);
+
+/** Without branches on the numbers, whose zeros nobody can predict. */
+function writeSparse(low: Uint32Array, from: number, count: number, width: number, bits: BitWriter): void {
   let present = 0;
-  for (let i = 0; i < count; i++) if (low[from + i] !== 0 || (numbers.wide && high[from + i] !== 0)) present |= 1 << i;
+  let left = 0;
+  for (let i = 0; i < count; i++) {
+    const number = low[from + i] ?? 0;
+    const one = (number | -number) >>> 31;
+    dense[left] = number - 1;
+    present |= one << i;
+    left += one;
+  }
+  bits.put(present, count);
+  if (width > 0) bits.pack(dense, 0, left, width);
+}
+
+function writeSparseWide(numbers: Numbers, from: number, count: number, width: number, bits: BitWriter): void {
+  const { low, high } = numbers;
+  let present = 0;
+  for (let i = 0; i < count; i++) if (low[from + i] !== 0 || high[from + i] !== 0) present |= 1 << i;
   bits.put(present, count);
   for (let i = 0; i < count; i++) {
     if ((present & (1 << i)) === 0) continue;
     const number = low[from + i] ?? 0;
-    const above = width > 32 ? (high[from + i] ?? 0) : 0;
+    const above = high[from + i] ?? 0;
     if (width > 32) putWide(bits, (number - 1) >>> 0, number === 0 ? above - 1 : above, width);
     else bits.put((number - 1) >>> 0, width);
   }

@@ -2,7 +2,7 @@
 import { BitReader, COPY_TAG, type Numbers, numbersFor, readBlocks, readTaggedHead } from './column-blocks.ts';
 import { ByteReader } from './bytes.ts';
 import { CODE_MASK, NEGATIVE, PATCHED, RAW_FORM, toIntegers, toValues, valueOf } from './column-forms.ts';
-import { type Choice, countOf, hasExtra, restore, restoreCopy, restoreRaw } from './column-residuals.ts';
+import { countOf, hasExtra, type Lead, restore, restoreCopy, restoreRaw } from './column-residuals.ts';
 import { fail, ok, type Result } from './errors.ts';
 
 /** Bytes of a bit pattern. */
@@ -25,7 +25,7 @@ export class ColumnDecoder {
   #sourceCount = 0;
   #numbers: Numbers = numbersFor(0);
   #integers = new Float64Array(0);
-  readonly #choice: Choice = { prediction: 0, lead: 0, extra: 0, count: 0, bits: 0 };
+  readonly #start: Lead = { prediction: 0, lead: 0, extra: 0 };
 
   decode(bytes: Uint8Array, offset: number, end: number, seriesCount: number, ticks: number, into: Float64Array): Result<number> {
     const samples = seriesCount * ticks;
@@ -144,13 +144,13 @@ export class ColumnDecoder {
     if (prediction === COPY_TAG) {
       this.#decodeCopy(parts, tagged & 0xff, from, target);
     } else {
-      const choice = this.#choice;
+      const start = this.#start;
       const lead = parts.leads.varint();
-      choice.prediction = prediction;
-      choice.lead = form & NEGATIVE ? -lead : lead;
-      choice.extra = hasExtra(prediction) ? parts.leads.zigzag() : 0;
+      start.prediction = prediction;
+      start.lead = form & NEGATIVE ? -lead : lead;
+      start.extra = hasExtra(prediction) ? parts.leads.zigzag() : 0;
       readBlocks(this.#numbers, countOf(prediction, ticks), tagged & 0xff, parts.heads, parts.body);
-      restore(values, from, ticks, choice, this.#numbers);
+      restore(values, from, ticks, start, this.#numbers);
     }
     this.#sources[this.#sourceCount++] = index;
     if (form & CODE_MASK) toValues(values, from, ticks, form);

@@ -36,6 +36,7 @@ export class ColumnEncoder {
   #copied = new Uint32Array(0);
   #copiedCount = 0;
   readonly #copiedByHash = new Int32Array(COPY_REACH);
+  readonly #hashes = new Int32Array(COPY_REACH);
   #numbers: Numbers = numbersFor(0);
   #steps = new Int32Array(0);
   #integers = new Float64Array(0);
@@ -189,9 +190,11 @@ export class ColumnEncoder {
     for (let i = 0; i < ticks - 1 && i < HASHED_STEPS_MAX; i++) hash = Math.imul(hash ^ (steps[i] ?? 0), 0x9e37_79b1);
     const slot = (hash ^ (hash >>> 15)) & (COPY_REACH - 1);
     const candidate = this.#copiedByHash[slot] ?? -1;
+    const likely = this.#hashes[slot] === hash;
     this.#copiedByHash[slot] = this.#copiedCount;
+    this.#hashes[slot] = hash;
     const distance = this.#copiedCount - candidate;
-    if (candidate < 0 || distance > COPY_REACH) return 0;
+    if (candidate < 0 || !likely || distance > COPY_REACH) return 0;
     const s = this.#copied[candidate] ?? 0;
     const others = this.#otherIntegers;
     toIntegers(values, s * ticks, ticks, this.#forms[s] ?? 0, others);

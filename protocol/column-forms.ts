@@ -40,7 +40,8 @@ export function formOf(values: Float64Array, from: number, ticks: number): numbe
     const value = values[i] ?? 0;
     if (Math.trunc(value) !== value || (value === 0 && 1 / value < 0)) return otherForm(values, from, ticks);
     bits |= value;
-    largest = Math.max(largest, Math.abs(value));
+    const size = Math.abs(value);
+    if (size > largest) largest = size;
   }
   return largest === Infinity ? otherForm(values, from, ticks) : wholeCode(bits, largest, ticks);
 }

@@ -29,11 +29,11 @@ function blockBits(count: number, width: number, zeros: number): number {
   return Math.min(count * width, count + (count - zeros) * width);
 }
 
-/** About the bits of the varint of a zigzag; the loop runs once for most. */
+/** About the bits of the varint of a zigzag. */
 function varintBits(n: number): number {
-  let bits = 8;
-  for (let rest = n < 0 ? -n : n; rest >= 64; rest /= 128) bits += 8;
-  return bits;
+  const size = n < 0 ? -n : n;
+  if (size >= 2 ** 31) return 48;
+  return 8 * (((39 - Math.clz32(size)) / 7) | 0);
 }
 
 /** `bits` is about what the numbers will take, `count` how many they are. */
@@ -221,14 +221,17 @@ export function hasExtra(prediction: number): boolean {
   return prediction === PREDICTION.pace || prediction === PREDICTION.bend;
 }
 
+/** What a column begins with. */
+export type Lead = { prediction: number; lead: number; extra: number };
+
 /** Writes the integers into into[from .. from + ticks). */
-export function restore(into: Float64Array, from: number, ticks: number, choice: Choice, numbers: Numbers): void {
+export function restore(into: Float64Array, from: number, ticks: number, start: Lead, numbers: Numbers): void {
   const low = numbers.low;
-  const { lead, extra } = choice;
-  if (numbers.wide) return restoreWide(into, from, ticks, choice, numbers);
+  const { prediction, lead, extra } = start;
+  if (numbers.wide) return restoreWide(into, from, ticks, start, numbers);
   let integer = lead;
-  if (choice.prediction !== PREDICTION.level) into[from] = lead;
-  switch (choice.prediction) {
+  if (prediction !== PREDICTION.level) into[from] = lead;
+  switch (prediction) {
     case PREDICTION.rise:
       for (let t = 1; t < ticks; t++) into[from + t] = integer += low[t - 1] ?? 0;
       return;
@@ -257,9 +260,9 @@ export function restore(into: Float64Array, from: number, ticks: number, choice:
 }
 
 /** Numbers above 32 bits, whatever the prediction: encoders write them as steps only, hostile bytes may say otherwise. */
-function restoreWide(into: Float64Array, from: number, ticks: number, choice: Choice, numbers: Numbers): void {
+function restoreWide(into: Float64Array, from: number, ticks: number, start: Lead, numbers: Numbers): void {
   const { low, high } = numbers;
-  const { prediction, lead, extra } = choice;
+  const { prediction, lead, extra } = start;
   const zigzagged = prediction === PREDICTION.step || prediction === PREDICTION.bend;
   const skipped = ticks - countOf(prediction, ticks);
   let integer = lead;
