@@ -6,7 +6,7 @@ import { labelValue, type Matcher } from '../model/labels.ts';
 import type { AppendedFeed, SampleSource, SeriesColumns } from '../model/ports.ts';
 import { latestRate, latestValue } from '../query/rates.ts';
 import { anyOf, eachSeries, equalTo, isRealFilesystem, isRealInterface } from './host-metrics.ts';
-import { NO_VALUES, type HostValues, type Roster } from './roster.ts';
+import { NO_VALUES, type HostValues, type Roster, type RosterHost } from './roster.ts';
 
 /** Figures are read again at most this often, and never more than half of the time. */
 const REFRESH_MS = 1000;
@@ -38,6 +38,7 @@ export class Fleet {
   #readMs = -Infinity;
   #tookMs = 0;
   #reading: Promise<void> | undefined;
+  readonly #listeners = new Set<(agentIds: ReadonlySet<string>) => void>();
   readonly #abort = new AbortController();
   readonly #unsubscribe: () => void;
 
@@ -49,6 +50,12 @@ export class Fleet {
   close(): void {
     this.#abort.abort(new Error('the server is closing'));
     this.#unsubscribe();
+  }
+
+  /** Calls with the agents whose figures have been read. */
+  onRead(listener: (agentIds: ReadonlySet<string>) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   /** Figures as of the last refresh. */
@@ -75,19 +82,21 @@ export class Fleet {
     this.#changed = new Set();
     const roster = this.#deps.roster.hosts();
     this.#forget(new Set(roster.map((host) => host.name)));
-    const unread = roster.filter((host) => !this.#hosts.has(host.name)).map((host) => host.name);
-    const known = roster.filter((host) => changed.has(host.agentId) && this.#hosts.has(host.name)).map((host) => host.name);
+    const unread = roster.filter((host) => !this.#hosts.has(host.name));
+    const known = roster.filter((host) => changed.has(host.agentId) && this.#hosts.has(host.name));
     const nowMs = this.#deps.nowMs();
     try {
-      await this.#readSpan(known, roster.length, SHORT_MS, signal);
-      const lacking = known.filter((name) => lacks(this.#hosts.get(name), nowMs));
-      const lengthy = [...unread, ...lacking];
+      await this.#readSpan(namesOf(known), roster.length, SHORT_MS, signal);
+      const lacking = known.filter((host) => lacks(this.#hosts.get(host.name), nowMs));
+      const lengthy = namesOf([...unread, ...lacking]);
       await this.#readSpan(lengthy, roster.length, LONG_MS, signal);
       for (const name of lengthy) this.#figuresOf(name).longReadMs = nowMs;
     } catch (error) {
       for (const agentId of changed) this.#changed.add(agentId);
       throw error;
     }
+    const read = new Set([...unread, ...known].map((host) => host.agentId));
+    for (const listener of this.#listeners) listener(read);
   }
 
   #forget(present: ReadonlySet<string>): void {
@@ -119,6 +128,10 @@ export class Fleet {
       for (const [host, entries] of found) if (entries.size > 0) this.#figuresOf(host).metrics[i] = { entries, readMs: nowMs };
     }
   }
+}
+
+function namesOf(hosts: readonly RosterHost[]): readonly string[] {
+  return hosts.map((host) => host.name);
 }
 
 /** What one metric says of a host: a name of its own for each part. */

@@ -22,7 +22,7 @@ export class HostList {
   /** The JSON of every host as last told, while anybody watches. */
   readonly #texts = new Map<string, string>();
   #closed = false;
-  /** Agents of which the roster said something since the last look. */
+  /** Agents of which the roster or the figures said something since the last look. */
   readonly #changed = new Set<string>();
   #unsubscribe: (() => void) | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -53,10 +53,18 @@ export class HostList {
     this.#clients.set(stream, { changed: new Set(), removed: new Set() });
     stream.onClose(() => this.#remove(stream));
     this.#timer ??= setInterval(() => void this.#look(), TICK_MS);
-    this.#unsubscribe ??= this.#deps.roster.onChange((agentId) => this.#changed.add(agentId));
+    this.#unsubscribe ??= this.#subscribe();
     this.#compare();
     stream.send('hosts', `{"hosts":[${[...this.#texts.values()].join(',')}],"removed":[]}`);
     void this.#look();
+  }
+
+  #subscribe(): () => void {
+    const ends = [
+      this.#deps.roster.onChange((agentId) => this.#changed.add(agentId)),
+      this.#deps.fleet.onRead((agentIds) => agentIds.forEach((agentId) => this.#changed.add(agentId))),
+    ];
+    return () => ends.forEach((end) => end());
   }
 
   #remove(stream: EventStream): void {

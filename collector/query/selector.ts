@@ -104,6 +104,7 @@ class SelectorParser {
   #notASelector(): QueryError {
     const char = this.#peek();
     if (char === '(') return this.#unsupported(this.#at, 'parentheses');
+    if (char === '-' || char === '+') return this.#unsupported(this.#at, 'signs');
     if (char === '"' || char === "'" || char === '`') {
       readString(this.#text, this.#at);
       return this.#unsupported(this.#at, 'strings');
