@@ -28,6 +28,11 @@ export class LaneShare {
     this.#spent[lane] = (this.#spent[lane] as number) + bytes / (WEIGHTS[lane] as number);
   }
 
+  /** How much of a full turn the lane may take at once, so that a turn of a lower lane is short for those above it. */
+  portion(lane: number): number {
+    return (WEIGHTS[lane] as number) / WEIGHTS[0];
+  }
+
   /** The waiting lane whose turn it is, of those that may send; undefined if there is none. */
   next(maySend: (lane: number) => boolean): number | undefined {
     let best: number | undefined;

@@ -101,8 +101,8 @@ export class Window {
     while (this.#connection !== undefined && !this.#isClogged()) {
       const lane = this.#share.next((candidate) => this.#hasRoom(candidate, 0, LIVE_SHARE));
       if (lane === undefined) return;
-      const room = Math.max(1, this.#room(lane, LIVE_SHARE));
-      const frames = this.#options.spool.lease(lane, Math.min(room, UNSENT_BYTES_MAX), LEASE_FRAMES_MAX);
+      const turnBytes = Math.min(this.#room(lane, LIVE_SHARE), UNSENT_BYTES_MAX * this.#share.portion(lane));
+      const frames = this.#options.spool.lease(lane, Math.max(1, turnBytes), LEASE_FRAMES_MAX);
       if (frames.length === 0) this.#share.rest(lane);
       for (const frame of frames) this.#send(frame as SealedFrame);
     }
