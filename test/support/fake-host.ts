@@ -69,7 +69,10 @@ export function fakePoints(fromMs: number, toMs: number, gaps: readonly FakeGap[
       },
     ]),
   );
-  return { times, charts, gaps, newestMs: times.at(-1) ?? null };
+  const told = gaps
+    .filter((gap) => gap.to > fromMs - 1000 && gap.from < toMs)
+    .map((gap) => ({ ...gap, from: Math.max(gap.from, fromMs - 1000) }));
+  return { times, charts, gaps: told, newestMs: times.at(-1) ?? null };
 }
 
 function hostAt(

@@ -20,7 +20,7 @@ export function ConnectionBanner({ connection }: { readonly connection: Connecti
               {state.kind === 'waiting' ? `Trying again in ${seconds} s.` : 'Trying now …'}
             </span>
           </p>
-          <button type="button" onClick={() => connection.start()}>
+          <button type="button" onClick={() => connection.resume()}>
             Try now
           </button>
         </div>

@@ -11,6 +11,8 @@ import { formatTick, formatTime, formatTimeTick, formatUtc, formatValue } from '
 import type { HostWatch } from './host-watch.ts';
 import { ZOOM_MIN_MS } from './route.ts';
 import { theme } from './theme.ts';
+import type { Coverage } from './contract.ts';
+import type { TimeWindow } from './coverage.ts';
 import { axisSplits, axisTop, columnsOf, largestSeries } from './timeline.ts';
 import type { TimelineChart } from './timeline.ts';
 
@@ -22,6 +24,13 @@ const SYNC_KEY = 'host';
 /** A drag of fewer pixels was a click. */
 const DRAG_MIN_PX = 6;
 const COLOURS = 12;
+/** More marks than this are a texture, not marks; the list of gaps has the words. */
+const SPANS_MAX = 300;
+/** Hex digits after a colour: the fill of a layer, and the tint under a single line. */
+const FILL_ALPHA = 'b0';
+const TINT_ALPHA = '26';
+/** What is not in use is drawn quietly, or a stack of memory would be loudest where nothing happens. */
+const QUIET_SERIES: ReadonlySet<string> = new Set(['available', 'free', 'idle']);
 
 type ChartProps = {
   readonly id: string;
@@ -34,7 +43,8 @@ export function ChartCard(props: ChartProps): JSX.Element | null {
   const { id, watch, cursorMs } = props;
   void watch.revision.value;
   const chart = watch.timeline.value?.charts.find((one) => one.id === id);
-  if (!chart) return null;
+  // A host without what a chart shows (no pressure in its kernel, no disk of its own) has no such chart.
+  if (!chart || chart.series.length === 0) return null;
   const { shown, hidden } = largestSeries(chart.series);
   const drawn = { ...chart, series: [...shown] };
   return (
@@ -77,7 +87,7 @@ function Legend({ chart, hidden, watch, cursorMs }: LegendProps): JSX.Element {
     <ul class="legend">
       {chart.series.map((series, i) => (
         <li key={series.name} data-series={series.name}>
-          <i class={`swatch series-${(i % COLOURS) + 1}`} aria-hidden="true" />
+          <i class={`swatch ${colourOf(series.name, i)}`} aria-hidden="true" />
           <span class="series-name" title={series.name}>
             {series.name}
           </span>
@@ -119,7 +129,7 @@ function Plot({ chart, watch, cursorMs, onZoom }: ChartProps & { readonly chart:
     if (!plot.current || !current) return;
     const names = new Set(chart.series.map((series) => series.name));
     plot.current.setData(dataOf({ ...current, series: current.series.filter((series) => names.has(series.name)) }, watch));
-    placeSpans(plot.current, coverage, watch);
+    placeSpans(plot.current, coverage, watch.window.value);
   });
 
   const onKeyDown = (event: KeyboardEvent): void => {
@@ -186,12 +196,13 @@ function optionsOf(chart: TimelineChart, width: number, calls: PlotCallbacks): u
         values: (_, splits) => splits.map((value) => formatTick(value, chart.unit)),
       },
     ],
-    series: [{}, ...chart.series.map((series, i) => seriesOf(series.name, colour(`--series-${(i % COLOURS) + 1}`), chart, i))],
+    series: [{}, ...chart.series.map((series, i) => seriesOf(series.name, colour(`--${colourOf(series.name, i)}`), chart, i))],
     ...(chart.stacked
       ? {
-          bands: chart.series
-            .slice(1)
-            .map((_, i) => ({ series: [i + 2, i + 1] as [number, number], fill: `${colour(`--series-${((i + 1) % COLOURS) + 1}`)}b0` })),
+          bands: chart.series.slice(1).map((series, i) => ({
+            series: [i + 2, i + 1] as [number, number],
+            fill: `${colour(`--${colourOf(series.name, i + 1)}`)}${FILL_ALPHA}`,
+          })),
         }
       : {}),
     cursor: { sync: { key: SYNC_KEY }, y: false, drag: { x: true, y: false, setScale: false, dist: DRAG_MIN_PX }, points: { size: 7 } },
@@ -207,6 +218,11 @@ function optionsOf(chart: TimelineChart, width: number, calls: PlotCallbacks): u
   };
 }
 
+/** Name of the custom property and of the class. */
+function colourOf(name: string, index: number): string {
+  return QUIET_SERIES.has(name) ? 'series-quiet' : `series-${(index % COLOURS) + 1}`;
+}
+
 /** A stacked chart is filled down to the layer below; a chart of one line is tinted under it; several lines stay lines. */
 function seriesOf(label: string, stroke: string, chart: TimelineChart, index: number): uPlot.Series {
   const filled = chart.stacked ? index === 0 : chart.series.length === 1;
@@ -215,7 +231,7 @@ function seriesOf(label: string, stroke: string, chart: TimelineChart, index: nu
     stroke,
     width: chart.stacked ? 1 : 1.5,
     points: { show: false },
-    ...(filled ? { fill: `${stroke}${chart.stacked ? 'b0' : '26'}` } : {}),
+    ...(filled ? { fill: `${stroke}${chart.stacked ? FILL_ALPHA : TINT_ALPHA}` } : {}),
   };
 }
 
@@ -229,23 +245,24 @@ function zoomToSelection(plot: uPlot, calls: PlotCallbacks): void {
   calls.onZoom(fromMs - margin, toMs + margin);
 }
 
+type Marked = { readonly kind: 'gap' | 'late'; readonly fromMs: number; readonly toMs: number; readonly cause: string };
+
 /** Gaps and late spans as elements below the canvas: the style sheet hatches them, and tests and assistive tools can read them. */
-function placeSpans(plot: uPlot, coverage: HostWatch['coverage']['value'], watch: HostWatch): void {
-  const window = watch.window.value;
-  const width = window.toMs - window.fromMs;
-  const span = (kind: string, fromMs: number, toMs: number, cause: string): HTMLElement => {
-    const element = document.createElement('div');
-    element.className = `span ${kind}`;
-    element.style.left = `${((fromMs - window.fromMs) / width) * 100}%`;
-    element.style.width = `${((toMs - fromMs) / width) * 100}%`;
-    Object.assign(element.dataset, { kind, from: String(fromMs), to: String(toMs), ...(cause ? { cause } : {}) });
-    return element;
-  };
-  plot.under.querySelectorAll('.span').forEach((old) => old.remove());
-  plot.under.prepend(
-    ...clipSpans(coverage.late, window).map(([from, to]) => span('late', from, to, '')),
-    ...clipGaps(coverage.gaps, window).map((gap) => span('gap', gap.from, gap.to, gap.cause)),
-  );
+function placeSpans(plot: uPlot, coverage: Coverage, window: TimeWindow): void {
+  const marked: readonly Marked[] = [
+    ...clipSpans(coverage.late, window).map(([fromMs, toMs]): Marked => ({ kind: 'late', fromMs, toMs, cause: '' })),
+    ...clipGaps(coverage.gaps, window).map((gap): Marked => ({ kind: 'gap', fromMs: gap.from, toMs: gap.to, cause: gap.cause })),
+  ].slice(0, SPANS_MAX);
+  const elements = [...plot.under.querySelectorAll<HTMLElement>('.span')];
+  for (const element of elements.slice(marked.length)) element.remove();
+  for (const [i, span] of marked.entries()) {
+    const element = elements[i] ?? plot.under.appendChild(document.createElement('div'));
+    const width = window.toMs - window.fromMs;
+    element.className = `span ${span.kind}`;
+    element.style.left = `${((span.fromMs - window.fromMs) / width) * 100}%`;
+    element.style.width = `${((span.toMs - span.fromMs) / width) * 100}%`;
+    Object.assign(element.dataset, { kind: span.kind, from: String(span.fromMs), to: String(span.toMs), cause: span.cause });
+  }
 }
 
 function dataOf(chart: TimelineChart, watch: HostWatch): uPlot.AlignedData {

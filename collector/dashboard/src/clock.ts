@@ -9,8 +9,8 @@ const OFFSET_MIN_MS = 2000;
 
 class CollectorClock {
   #offsetMs = 0;
-  /** Rises each second; views that show ages read it. */
-  readonly tick = signal(0);
+  /** The time of the last second that began; views that show ages read it, so that all of them agree. */
+  readonly tick = signal(Date.now());
 
   nowMs(): number {
     return Date.now() + this.#offsetMs;
@@ -24,11 +24,13 @@ class CollectorClock {
   learn(header: string | null, sentMs: number, receivedMs: number): void {
     const theirs = header === null ? NaN : Date.parse(header) + 500;
     const offset = theirs - (sentMs + receivedMs) / 2;
-    if (Number.isFinite(offset)) this.#offsetMs = Math.abs(offset) < OFFSET_MIN_MS ? 0 : offset;
+    if (!Number.isFinite(offset)) return;
+    this.#offsetMs = Math.abs(offset) < OFFSET_MIN_MS ? 0 : offset;
+    this.tick.value = this.nowMs();
   }
 
   run(): void {
-    setInterval(() => this.tick.value++, 1000);
+    setInterval(() => (this.tick.value = this.nowMs()), 1000);
   }
 }
 

@@ -10,8 +10,8 @@ import type { ServerEvent } from './event-stream.ts';
 /** Waits between attempts double from one second; half a minute is as long as a person should look at a count-down. */
 const BACKOFF_FIRST_MS = 1000;
 const BACKOFF_MAX_MS = 30_000;
-/** Streams speak each second; a silence of this long is a dead socket that nobody told us about. */
-export const SILENCE_MAX_MS = 15_000;
+/** The collector sends a comment each 15 s if nothing else; when two are missing the socket is dead and nobody told us. */
+export const SILENCE_MAX_MS = 40_000;
 /** Headers must come within this time. */
 const OPEN_MAX_MS = 10_000;
 
@@ -47,16 +47,19 @@ export class Connection {
     return this.#state;
   }
 
-  /** Begins, or begins anew at once (a person asked, the network came back, the page is looked at again). */
+  /** Begins, or begins anew at once. */
   start(): void {
     this.stop();
     void this.#attempt(1);
   }
 
-  /** Begins only if nothing is under way. */
+  /** Begins if nothing is under way; does not wait any longer if it waits (a person asked, the network came back). */
   resume(): void {
-    const { kind } = this.#state.value;
-    if (kind === 'idle' || kind === 'waiting') this.start();
+    const state = this.#state.value;
+    if (state.kind === 'idle') this.start();
+    if (state.kind !== 'waiting') return;
+    clearTimeout(this.#retryTimer);
+    void this.#attempt(state.attempt + 1);
   }
 
   stop(): void {
@@ -81,11 +84,9 @@ export class Connection {
         return;
       }
       if (!response.ok || !response.body) throw new Error(`the collector answered ${response.status}`);
-      await this.#read(response.body, abort, () => {
-        received = true;
-        this.#state.value = { kind: 'live' };
-      });
-      throw new Error('the collector ended the stream');
+      this.#state.value = { kind: 'live' };
+      await this.#read(response.body, abort, () => (received = true));
+      throw abort.signal.aborted ? abort.signal.reason : new Error('the collector ended the stream');
     } catch (error) {
       if (this.#abort !== abort) return; // stop() or a newer start() was called: this attempt is nobody's any more.
       abort.abort(error);
@@ -97,9 +98,11 @@ export class Connection {
     const parser = new EventStreamParser();
     const decoder = new TextDecoder();
     const reader = body.getReader();
+    // A dead socket need not notice that its request was aborted; the reader does.
+    abort.signal.addEventListener('abort', () => void reader.cancel().catch(() => undefined), { once: true });
     let first = true;
     for (;;) {
-      this.#watch(abort, SILENCE_MAX_MS, 'nothing came from the collector for 15 s');
+      this.#watch(abort, SILENCE_MAX_MS, 'nothing came from the collector for 40 s');
       const { done, value } = await reader.read();
       if (done || abort.signal.aborted) return;
       for (const event of parser.push(decoder.decode(value, { stream: true }))) {

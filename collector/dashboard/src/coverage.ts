@@ -79,21 +79,15 @@ export function isLate(coverage: Coverage, timeMs: number): boolean {
   return coverage.late.some(([from, to]) => timeMs >= from && timeMs < to);
 }
 
-/** What the stream tells about gaps holds from the first one it tells of; what is known of the time before stays. */
-export function mergeGaps(known: readonly Gap[], told: readonly Gap[]): readonly Gap[] {
-  const horizonMs = Math.min(...told.map((gap) => gap.from));
+/** What the stream tells of gaps holds from `fromMs` on, or from the first gap it tells of; what is known of the time before stays. */
+export function mergeGaps(known: readonly Gap[], told: readonly Gap[], fromMs: number): readonly Gap[] {
+  const horizonMs = Math.min(fromMs, ...told.map((gap) => gap.from));
   return [...clipGaps(known, { fromMs: -Infinity, toMs: horizonMs }), ...told];
 }
 
-/** The edge of what the stream tells of may move by a tick; a second less is no news. */
-const FILLED_MIN_MS = 1500;
-
-/** True if time after `fromMs` that was told to be missing before is not told to be missing now. */
-export function someFilled(before: readonly Gap[], now: readonly Gap[], fromMs: number): boolean {
-  const window = { fromMs, toMs: Infinity };
-  const spans = (gaps: readonly Gap[]): Span[] => gaps.map((gap): Span => [gap.from, gap.to]);
-  const missing = clipSpans(spans(now), window);
-  return lengthOf(clipSpans([...spans(before), ...missing], window)) - lengthOf(missing) > FILLED_MIN_MS;
+/** A gap whose data may still come. */
+export function isOpen(gap: Gap): boolean {
+  return gap.cause === 'not_received';
 }
 
 function lengthOf(spans: readonly Span[]): number {

@@ -1,6 +1,6 @@
 /** Adding a host: the one command, copied with one click, and the host shown as it arrives. */
 import type { JSX } from 'preact';
-import { useSignal, useSignalEffect } from '@preact/signals';
+import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import { makeEnrollCommand } from './api.ts';
 import type { HostsWatch } from './hosts-watch.ts';
@@ -66,27 +66,18 @@ export function EnrollPanel({ watch }: { readonly watch: HostsWatch }): JSX.Elem
   );
 }
 
-/** Names that came since the panel was opened. */
 function Arrivals({ watch }: { readonly watch: HostsWatch }): JSX.Element {
-  const known = useSignal<ReadonlySet<string> | undefined>(undefined);
-  const arrived = useSignal<readonly string[]>([]);
-  useSignalEffect(() => {
-    void watch.membership.value;
-    const names = watch.fleet.all().map((host) => host.name);
-    const before = known.peek();
-    if (before) arrived.value = names.filter((name) => !before.has(name));
-    else known.value = new Set(names);
-  });
+  const arrived = watch.arrived.value;
   return (
     <span class="arrivals" role="status">
-      {arrived.value.length === 0 ? (
+      {arrived.length === 0 ? (
         <>
           <span class="waiting-dot" aria-hidden="true" /> Waiting for a host to arrive. The command is good for one host.
         </>
       ) : (
         <>
           <Glyph name="check" />{' '}
-          {arrived.value.map((name, i) => (
+          {arrived.map((name, i) => (
             <>
               {i > 0 && ', '}
               <a href={formatRoute({ page: 'host', name, view: { kind: 'live', rangeMs: RANGE_DEFAULT_MS } })}>{name}</a>

@@ -75,11 +75,16 @@ export function formatDuration(ms: number): string {
   return twoParts(days, 'd', hours % 24, 'h', days < 30);
 }
 
+/** The largest part alone, for what counts on anyway. */
+export function formatBriefly(ms: number): string {
+  return formatDuration(ms).split(' ', 2).join(' ');
+}
+
 /** "just now", "2 s ago", "3 min ago": the largest part alone, for it counts on; never "in the future": a clock that is ahead by a little counts as now. */
 export function formatAge(thenMs: number | null, nowMs: number): string {
   if (thenMs === null) return 'never';
   const age = nowMs - thenMs;
-  return age < 1500 ? 'just now' : `${formatDuration(age).split(' ', 2).join(' ')} ago`;
+  return age < 1500 ? 'just now' : `${formatBriefly(age)} ago`;
 }
 
 /** Local clock time; with the date if the time is not of the same day as `nowMs`. */

@@ -1,6 +1,6 @@
 /** One host: facts, live values, the fence of coverage, and its charts at one second. */
 import type { JSX } from 'preact';
-import { useSignal, useSignalEffect } from '@preact/signals';
+import { useSignal } from '@preact/signals';
 import { useEffect, useMemo } from 'preact/hooks';
 import { ConnectionBanner, LiveSign } from './banner.tsx';
 import { ChartCard } from './chart.tsx';
@@ -22,10 +22,8 @@ export function HostPage({ name, view }: { readonly name: string; readonly view:
   const viewKey = view.kind === 'live' ? `${view.rangeMs}` : `${view.fromMs}-${view.toMs}`;
   useEffect(() => () => watch.close(), [watch]);
   useEffect(() => void watch.show(view), [watch, viewKey]);
-  useSignalEffect(() => {
-    void clock.tick.value;
-    watch.tick();
-  });
+  // subscribe() calls back untracked: tick() reads and writes the same signals, and an effect would chase itself.
+  useEffect(() => clock.tick.subscribe(() => watch.tick()), [watch]);
   useTitle(watch);
 
   const phase = watch.phase.value;

@@ -5,20 +5,20 @@ import { keepAwake } from './attention.ts';
 import { clock } from './clock.ts';
 import { Connection } from './connection.ts';
 import { readHost, readPoints } from './contract.ts';
-import { clipGaps, mergeGaps, someFilled } from './coverage.ts';
+import { clipGaps, isOpen, mergeGaps } from './coverage.ts';
 import { failure } from './hosts-watch.ts';
 import { stepFor } from './route.ts';
 import { endSession } from './session.ts';
 import { append, prune, timelineOf } from './timeline.ts';
-import type { Coverage, Gap, Host, Points, Span } from './contract.ts';
+import type { Coverage, Host, Points, Span } from './contract.ts';
 import type { TimeWindow } from './coverage.ts';
 import type { ServerEvent } from './event-stream.ts';
 import type { Phase } from './hosts-watch.ts';
 import type { View } from './route.ts';
 import type { Timeline } from './timeline.ts';
 
-/** Late data comes in many small pieces; the charts are loaded anew for them at most this often. */
-const RELOAD_MIN_MS = 5000;
+/** The stream carries what is new, not what comes late; while a gap may still be filled the charts are loaded anew this often. */
+const RELOAD_OPEN_MS = 5000;
 /** The tail of a coarse chart is this page's own averaging; the collector's replaces it this often. */
 const RELOAD_COARSE_MS = 60_000;
 
@@ -48,7 +48,6 @@ export class HostWatch {
   #pointsAtMs = 0;
   #opened = false;
   #reopened = false;
-  #toldGaps: readonly Gap[] = [];
   #reloadTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(name: string) {
@@ -89,8 +88,10 @@ export class HostWatch {
     this.#slide();
     const stepMs = this.timeline.value?.stepMs ?? 1000;
     const quietMs = clock.nowMs() - Math.max(this.#loadedAtMs, this.#pointsAtMs);
-    const coarse = stepMs > 1000 && clock.nowMs() - this.#loadedAtMs > RELOAD_COARSE_MS;
-    if (coarse || (quietMs > RELOAD_QUIET_MS && this.connection.state.value.kind === 'live')) void this.#load();
+    const loadedMs = clock.nowMs() - this.#loadedAtMs;
+    const open = loadedMs > RELOAD_OPEN_MS && clipGaps(this.coverage.value.gaps, this.window.value).some(isOpen);
+    const coarse = loadedMs > RELOAD_COARSE_MS && stepMs > 1000;
+    if ((open || coarse || quietMs > RELOAD_QUIET_MS) && this.connection.state.value.kind === 'live' && !this.busy.value) void this.#load();
   }
 
   async #load(): Promise<void> {
@@ -162,21 +163,15 @@ export class HostWatch {
   #cover(points: Points, stepMs: number): void {
     const { live, late, gaps } = this.coverage.value;
     const { fromMs } = this.window.value;
-    const told = points.gaps ?? this.#toldGaps;
-    this.coverage.value = {
-      live: grown(live, points.times, stepMs, fromMs),
-      late,
-      gaps: clipGaps(mergeGaps(gaps, told), { fromMs, toMs: Infinity }),
-    };
-    // A gap that shrank or went was filled with late data, which the stream does not carry.
-    if (this.#reopened || someFilled(this.#toldGaps, told, fromMs)) this.#reloadSoon();
+    const merged = mergeGaps(gaps, points.gaps ?? [], (points.times[0] ?? Infinity) - 1000);
+    this.coverage.value = { live: grown(live, points.times, stepMs, fromMs), late, gaps: clipGaps(merged, { fromMs, toMs: Infinity }) };
+    if (this.#reopened) this.#reloadSoon();
     this.#reopened = false;
-    this.#toldGaps = told;
   }
 
   #reloadSoon(): void {
     if (this.#reloadTimer !== undefined) return;
-    const waitMs = Math.max(0, this.#loadedAtMs + RELOAD_MIN_MS - clock.nowMs());
+    const waitMs = Math.max(0, this.#loadedAtMs + RELOAD_OPEN_MS - clock.nowMs());
     this.#reloadTimer = setTimeout(() => void this.#load(), waitMs);
   }
 

@@ -1,5 +1,5 @@
 /** The live list of hosts: its first load, its stream, and what is wrong with either. Owned by the overview while that is shown. */
-import { signal } from '@preact/signals';
+import { computed, signal } from '@preact/signals';
 import { ApiError, fetchHosts } from './api.ts';
 import { Connection } from './connection.ts';
 import { readHosts } from './contract.ts';
@@ -21,6 +21,15 @@ export class HostsWatch {
   /** Rises when hosts came, went or changed their status. */
   readonly membership = signal(0);
   readonly connection: Connection;
+  /** Names that came since this view was opened. */
+  readonly arrived = computed(() => {
+    void this.membership.value;
+    return this.fleet
+      .all()
+      .map((host) => host.name)
+      .filter((name) => !this.#atFirst.has(name));
+  });
+  #atFirst: ReadonlySet<string> = new Set();
   #sleep: (() => void) | undefined;
   #first = true;
 
@@ -41,6 +50,7 @@ export class HostsWatch {
     this.phase.value = { kind: 'loading' };
     try {
       this.fleet.replace(await fetchHosts());
+      this.#atFirst = new Set(this.fleet.all().map((host) => host.name));
       this.phase.value = { kind: 'ready' };
       this.#changed(true);
       this.#sleep ??= keepAwake(this.connection);

@@ -2,7 +2,7 @@
 import type { JSX } from 'preact';
 import { clock } from './clock.ts';
 import type { Status } from './contract.ts';
-import { formatAge, formatDuration, formatTime, formatUtc } from './format.ts';
+import { formatAge, formatBriefly, formatTime, formatUtc } from './format.ts';
 import { StatusIcon } from './icons.tsx';
 
 export const STATUS_WORDS: Readonly<Record<Status, string>> = {
@@ -24,15 +24,13 @@ export function StatusBadge({ status }: { readonly status: Status }): JSX.Elemen
 
 /** "3 min" since a status began; empty where the collector did not say. */
 export function sinceWords(since: string | null): string {
-  void clock.tick.value;
   const ms = since === null ? NaN : Date.parse(since);
-  return Number.isFinite(ms) ? formatDuration(clock.nowMs() - ms) : '';
+  return Number.isFinite(ms) ? formatBriefly(clock.tick.value - ms) : '';
 }
 
 /** "2 s ago", counting, with the exact time on hover. */
 export function Age({ ms }: { readonly ms: number | null }): JSX.Element {
-  void clock.tick.value;
-  const now = clock.nowMs();
+  const now = clock.tick.value;
   return (
     <time
       class="age"

@@ -29,12 +29,12 @@ export function timelineOf(answer: ChartsAnswer): Timeline {
 }
 
 /**
- * Adds what came. A step of more than a second keeps the mean of what fell into it; a hole in time gets a row of nulls, so that no line is
+ * Adds what came. A step is named by its end and keeps the mean of what fell into it; a hole in time gets a row of nulls, so that no line is
  * drawn across it; what is older than the newest point replaces the point it belongs to, or is left for the next full load.
  */
 export function append(timeline: Timeline, points: Points): void {
   for (const [index, timeMs] of points.times.entries()) {
-    const at = Math.floor(timeMs / timeline.stepMs) * timeline.stepMs;
+    const at = Math.ceil(timeMs / timeline.stepMs) * timeline.stepMs;
     const last = timeline.times.at(-1);
     if (last === undefined || at > last) {
       if (last !== undefined && at - last > timeline.stepMs * 1.5) addRow(timeline, last + timeline.stepMs, 0);

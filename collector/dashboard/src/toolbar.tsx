@@ -21,7 +21,7 @@ export function Toolbar({ watch, view }: { readonly watch: HostWatch; readonly v
             key={range.ms}
             type="button"
             aria-pressed={view.kind === 'live' && view.rangeMs === range.ms}
-            aria-label={`Last ${range.name}`}
+            aria-label={`${range.label}: last ${range.name}`}
             onClick={() => show({ kind: 'live', rangeMs: range.ms })}
           >
             {range.label}
