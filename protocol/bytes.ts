@@ -133,7 +133,9 @@ export class ByteReader {
 
   zigzag(): number {
     const n = this.varint();
-    return n % 2 === 0 ? n / 2 : -(n + 1) / 2;
+    if (n <= 0x7fff_ffff) return (n >>> 1) ^ -(n & 1);
+    const half = Math.floor(n / 2);
+    return half * 2 === n ? half : -half - 1;
   }
 
   #varintRest(low: number): number {

@@ -271,7 +271,8 @@ function restoreWide(into: Float64Array, from: number, ticks: number, start: Lea
   if (skipped > 1) into[from + 1] = integer += step;
   for (let t = skipped; t < ticks; t++) {
     const number = (high[t - skipped] ?? 0) * WORD + (low[t - skipped] ?? 0);
-    const signed = !zigzagged ? number : number % 2 === 0 ? number / 2 : -(number + 1) / 2;
+    const half = Math.floor(number / 2);
+    const signed = !zigzagged ? number : half * 2 === number ? half : -half - 1;
     if (prediction === PREDICTION.level) {
       into[from + t] = lead + signed;
     } else {

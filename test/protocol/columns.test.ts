@@ -125,6 +125,24 @@ test('a column that moves as an earlier one costs a few bytes, also in another u
   check(Float64Array.from(far), 302, 60);
 });
 
+test('columns that part after their first steps are not taken for copies', () => {
+  const pages = column(100, (t) => (t * 7919) % 1013);
+  check(Float64Array.from([...pages, ...pages.map((n, t) => (t === 90 ? n + 1 : n))]), 2, 100);
+});
+
+test('steps on both sides of every power of two up to 2^49 come back exactly', () => {
+  for (let power = 7; power <= 49; power++) {
+    for (const size of [2 ** power - 1, 2 ** power, 2 ** power + 1]) {
+      checkColumn([5, 5 + size, 5, 5 - size, 5, 6]);
+      checkColumn([5, 5 + size, 6 + size, 7 + size, 9 + size]);
+    }
+  }
+});
+
+test('a gauge that climbs beyond 32 bits and then trembles comes back exactly', () => {
+  checkColumn(column(100, (t) => (t < 9 ? t * 2 ** 29 : 2 ** 32 + ((t * 7) % 4))));
+});
+
 test('one stale marker at the end or a NaN at the start of a column does not make the rest dear', () => {
   const values = Float64Array.from(column(60, (t) => 1000 + t));
   const plain = check(values, 1, 60);
@@ -153,30 +171,44 @@ test('columns cut short anywhere are refused or were whole', () => {
   }
 });
 
-test('forms, heads, lengths and patches that no encoder writes are refused', () => {
-  const refused = (bytes: readonly number[], seriesCount: number, ticks: number): void => {
-    const result = decodeColumns(Uint8Array.from(bytes), 0, bytes.length, seriesCount, ticks, new Float64Array(seriesCount * ticks));
-    assert.equal(!result.ok && result.code, 'payload_malformed', bytes.join(' '));
+test('forms, heads, lengths and patches that no encoder writes are refused, each for its reason', () => {
+  const decode = (bytes: readonly number[], seriesCount: number, ticks: number): ReturnType<typeof decodeColumns> =>
+    decodeColumns(Uint8Array.from(bytes), 0, bytes.length, seriesCount, ticks, new Float64Array(seriesCount * ticks));
+  const refused = (bytes: readonly number[], seriesCount: number, ticks: number, why: RegExp): void => {
+    const result = decode(bytes, seriesCount, ticks);
+    assert.ok(!result.ok && result.code === 'payload_malformed', bytes.join(' '));
+    assert.match(result.detail, why, bytes.join(' '));
   };
-  refused([3, 0, 0, 1, 1], 1, 1);
-  refused([1, 0x80, 0, 1], 1, 1);
-  refused([1, 0x11, 0, 1], 1, 1);
-  refused([1, 0x30, 0, 1], 1, 1);
-  refused([1, 0x20, 0, 1], 1, 1);
-  refused([1, 0, 1, 1], 1, 1);
-  refused([1, 1, 0, 1, 1, 255, 5], 1, 2);
-  refused([1, 1, 0, 2, 1, 0, 0, 5], 1, 2);
-  refused([1, 1, 0, 1, 2, 0, 5, 5], 1, 2);
-  refused([1, 1, 0, 2, 1, 50, 130, 5], 1, 2);
-  refused([1, 1, 0, 2, 1, 0, 255, 5], 1, 40);
-  refused([1, 1, 0, 2, 1, 255, 0, 5], 1, 2);
-  refused([1, 1, 0, 1, 1, 255, 5], 1, 2);
-  refused([1, 1, 0x10, 2, 8, 255, 0, 1, 2, 3, 4, 5, 6, 7, 8], 1, 2);
-  refused([1, 1, 0x20, 1, 1, 0, 5, 2], 1, 2);
-  refused([1, 1, 0x20, 1, 1, 0, 5, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0], 1, 2);
-  const ends = decodeColumns(new Uint8Array(4), 3, 5, 1, 1, new Float64Array(1));
-  assert.equal(ends.ok, false);
+  assert.deepEqual(decode([1, 0, 0, 1], 1, 1), { ok: true, value: 4 });
+  refused([3, 0, 0, 1, 1], 1, 1, /early/);
+  refused([1, 0x80, 0, 1], 1, 1, /form/);
+  refused([1, 0x11, 0, 1], 1, 1, /form/);
+  refused([1, 0x30, 0, 1], 1, 1, /form/);
+  refused([1, 0, 1, 1], 1, 1, /run too long/);
+  refused([1, 0x20, 0, 1], 1, 1, /constant column has patches/);
+  assert.deepEqual(decode([1, 1, 0, 0, 1, 1, 0, 5], 1, 2), { ok: true, value: 8 });
+  refused([1, 3, 0, 0, 1, 1, 0, 5], 1, 2, /early/);
+  refused([1, 1, 0, 0, 1, 255, 0, 5], 1, 2, /early/);
+  refused([1, 1, 0, 0, 2, 1, 0, 0, 5], 1, 2, /left over/);
+  refused([1, 1, 0, 0, 1, 2, 0, 5, 5], 1, 2, /left over/);
+  refused([1, 1, 0, 0, 2, 1, 50, 130, 5], 1, 2, /unknown head/);
+  refused([1, 1, 0, 0, 2, 1, 50, 64, 5, 0, 0, 0], 1, 2, /early/);
+  assert.equal(decode([1, 1, 0, 0, 2, 1, 0, 131, 5], 1, 40).ok, true);
+  refused([1, 1, 0, 0, 2, 1, 0, 132, 5], 1, 40, /unknown head/);
+  refused([1, 1, 0, 0, 2, 1, 255, 0, 5], 1, 2, /unknown head/);
+  refused([1, 1, 0x10, 0, 2, 8, 255, 0, 1, 2, 3, 4, 5, 6, 7, 8], 1, 2, /unknown head/);
+  const patch = [0, 0, 0, 0, 0, 0, 0, 0];
+  assert.equal(decode([1, 1, 0x20, 0, 1, 1, 0, 5, 0, 1, ...patch], 1, 2).ok, true);
+  refused([1, 1, 0x20, 0, 1, 1, 0, 5, 2, 0, ...patch, 0, ...patch], 1, 2, /more patches/);
+  refused([1, 1, 0x20, 0, 1, 1, 0, 5, 0, 2, ...patch], 1, 2, /outside/);
+  refused([1, 1, 0x20, 0, 1, 1, 0, 5, 0, 1, 0], 1, 2, /patches end too early/);
+});
+
+test('a region outside the bytes and room that is too small are refused', () => {
+  assert.equal(decodeColumns(new Uint8Array(4), 3, 5, 1, 1, new Float64Array(1)).ok, false);
+  assert.equal(decodeColumns(new Uint8Array(4), -1, 4, 1, 1, new Float64Array(1)).ok, false);
   assert.equal(decodeColumns(new Uint8Array(4), 0, 4, 2, 2, new Float64Array(3)).ok, false);
+  assert.throws(() => encode(new Float64Array(3), 2, 2), /more than the 3 given/);
 });
 
 test('a second of random and mutated bytes gives only verdicts', () => {
