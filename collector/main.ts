@@ -6,11 +6,13 @@ import type { Logger } from 'pino';
 import { Access } from './access/access.ts';
 import { adminToken } from './access/admin-token.ts';
 import type { CollectorConfig } from './config.ts';
+import { processFamilies } from './http/metrics.ts';
 import { startServer } from './http/server.ts';
 import { writeSecret } from './ingest/identity.ts';
 import { openIngest, type Ingest } from './ingest/index.ts';
-import { ingestFamilies, processFamilies, storeFamilies } from './metrics.ts';
+import { ingestFamilies } from './ingest/metrics.ts';
 import { selectorEngine } from './query/engine.ts';
+import { storeFamilies } from './store/metrics.ts';
 import { openStore, type Store } from './store/store.ts';
 
 export type CollectorDeps = {

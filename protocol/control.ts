@@ -8,7 +8,18 @@ import { ACK_RANGES_MAX, CONTROL_BYTES_MAX, HINTS_MAX, LABELS_PER_SERIES_MAX, ME
 import { pack, unpack } from './msgpack.ts';
 import { ID_BYTES, Purpose, sha256, SIGNATURE_BYTES, type Signer, type Verifier } from './sign.ts';
 
-export const ControlKind = { challenge: 1, hello: 2, welcome: 3, rejected: 4, ack: 5, need: 6, refuse: 7, credit: 8, config: 9, state: 10 } as const;
+export const ControlKind = {
+  challenge: 1,
+  hello: 2,
+  welcome: 3,
+  rejected: 4,
+  ack: 5,
+  need: 6,
+  refuse: 7,
+  credit: 8,
+  config: 9,
+  state: 10,
+} as const;
 export type ControlKind = (typeof ControlKind)[keyof typeof ControlKind];
 
 /** One lane of one epoch as the agent holds it: everything below `floor` is gone from it, `next` is the sequence it will seal next. */
@@ -23,11 +34,22 @@ export type HeldLane = {
 export type HeldEpoch = { readonly epoch: Uint8Array; readonly lanes: readonly HeldLane[] };
 
 /** Stored for good: the agent frees these. Ranges half-open. */
-export type Ack = { readonly kind: 'ack'; readonly epoch: Uint8Array; readonly lane: number; readonly ranges: readonly (readonly [number, number])[] };
+export type Ack = {
+  readonly kind: 'ack';
+  readonly epoch: Uint8Array;
+  readonly lane: number;
+  readonly ranges: readonly (readonly [number, number])[];
+};
 /** The dictionary of the epoch is not known from entry `from` on; frames that need it are answered again after it came. */
 export type Need = { readonly kind: 'need'; readonly epoch: Uint8Array; readonly from: number };
 /** Never to be stored: the agent moves on and the span is a gap with this code. */
-export type Refuse = { readonly kind: 'refuse'; readonly epoch: Uint8Array; readonly lane: number; readonly sequence: number; readonly code: ErrorCode };
+export type Refuse = {
+  readonly kind: 'refuse';
+  readonly epoch: Uint8Array;
+  readonly lane: number;
+  readonly sequence: number;
+  readonly code: ErrorCode;
+};
 /** Bytes of unacked frames that the agent may have under way, per lane 0..2. 0 stops the lane. */
 export type Credit = { readonly kind: 'credit'; readonly lanes: readonly [number, number, number] };
 /** Each minute from the agent: its clock and what it holds. */
@@ -114,7 +136,9 @@ export function decodeControl(bytes: Uint8Array): Result<ControlMessage> {
   const { kind, body } = read.value;
   const message = decodeBody(kind, body);
   if (message === 'unknown') return fail('control_unknown', `control message of kind ${kind} is unknown here`);
-  return message === undefined ? fail('control_malformed', `a field of a control message of kind ${kind} is missing or wrong`) : ok(message);
+  return message === undefined
+    ? fail('control_malformed', `a field of a control message of kind ${kind} is missing or wrong`)
+    : ok(message);
 }
 
 function decodeBody(kind: number, body: Fields): ControlMessage | 'unknown' | undefined {
@@ -208,7 +232,8 @@ function readHeldLane(value: unknown): HeldLane | undefined {
   const next = asCount(fields?.['next']);
   const bytes = asCount(fields?.['bytes']);
   const oldestMs = asInteger(fields?.['oldestMs']);
-  if (lane === undefined || lane > 2 || floor === undefined || next === undefined || bytes === undefined || oldestMs === undefined) return undefined;
+  if (lane === undefined || lane > 2 || floor === undefined || next === undefined || bytes === undefined || oldestMs === undefined)
+    return undefined;
   return floor > next ? undefined : { lane, floor, next, bytes, oldestMs };
 }
 

@@ -101,7 +101,11 @@ function isPrevious(value: unknown): boolean {
   if (value === undefined) return true;
   if (typeof value !== 'object' || value === null) return false;
   const previous = value as Record<string, unknown>;
-  return hasFields(previous, ['lastMs'], ['epoch', 'end']) && isEpoch(previous['epoch']) && ['stopped', 'crashed', 'rebooted'].includes(previous['end'] as string);
+  return (
+    hasFields(previous, ['lastMs'], ['epoch', 'end']) &&
+    isEpoch(previous['epoch']) &&
+    ['stopped', 'crashed', 'rebooted'].includes(previous['end'] as string)
+  );
 }
 
 function isEpoch(value: unknown): boolean {

@@ -50,7 +50,12 @@ export type FrameHeader = {
 };
 
 /** A frame that has a valid shape; nothing in it is trusted yet. */
-export type FrameView = { readonly header: FrameHeader; readonly payload: Uint8Array; readonly signature: Uint8Array; readonly bytes: Uint8Array };
+export type FrameView = {
+  readonly header: FrameHeader;
+  readonly payload: Uint8Array;
+  readonly signature: Uint8Array;
+  readonly bytes: Uint8Array;
+};
 
 const ARRAY_15 = 0x9f;
 const BIN8 = 0xc4;
@@ -87,7 +92,8 @@ export type SealOptions = Omit<FrameHeader, 'flags'> & { readonly resealed?: boo
 
 /** Seals a payload: compresses it if that pays, writes the envelope, signs. Returns a new buffer and its digest. */
 export function seal(options: SealOptions, payload: Uint8Array, sign: Signer): { bytes: Uint8Array; digest: Uint8Array } {
-  if (payload.length > PAYLOAD_BYTES_MAX) throw new RangeError(`payload: expected at most ${PAYLOAD_BYTES_MAX} bytes, got ${payload.length}`);
+  if (payload.length > PAYLOAD_BYTES_MAX)
+    throw new RangeError(`payload: expected at most ${PAYLOAD_BYTES_MAX} bytes, got ${payload.length}`);
   let flags = options.resealed === true ? FLAG_RESEALED : 0;
   let body = payload;
   if (options.compress !== false && payload.length >= COMPRESS_BYTES_MIN) {
@@ -122,7 +128,8 @@ export function readFrame(bytes: Uint8Array): Result<FrameView> {
   if (bytes.length > FRAME_BYTES_MAX) return fail('frame_oversized', `a frame has at most ${FRAME_BYTES_MAX} bytes, got ${bytes.length}`);
   if (bytes.length < ENVELOPE_BYTES) return fail('frame_truncated', `a frame has at least ${ENVELOPE_BYTES} bytes, got ${bytes.length}`);
   if (bytes[0] !== ARRAY_15) return fail('frame_malformed', 'a frame is a msgpack array of 15 elements');
-  if (bytes[OFFSET_VERSION] !== PROTOCOL_VERSION) return fail('frame_version', `protocol version ${bytes[OFFSET_VERSION]} is not ${PROTOCOL_VERSION}`);
+  if (bytes[OFFSET_VERSION] !== PROTOCOL_VERSION)
+    return fail('frame_version', `protocol version ${bytes[OFFSET_VERSION]} is not ${PROTOCOL_VERSION}`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (!hasFixedTypes(bytes)) return fail('frame_malformed', 'an element of the envelope has the wrong type or width');
   const kind = bytes[OFFSET_KIND] as number;

@@ -7,7 +7,18 @@ import { ControlKind, readControl, readErrorCode, readHeld, readRanges, type Hel
 import { fail, ok, type ErrorCode, type Result } from './errors.ts';
 import { ACK_RANGES_MAX, HOST_NAME_BYTES_MAX, PROTOCOL_VERSION } from './limits.ts';
 import { pack, unpack } from './msgpack.ts';
-import { DIGEST_BYTES, equalBytes, hmacSha256, ID_BYTES, PUBLIC_KEY_BYTES, Purpose, sha256, SIGNATURE_BYTES, verifier, type Signer } from './sign.ts';
+import {
+  DIGEST_BYTES,
+  equalBytes,
+  hmacSha256,
+  ID_BYTES,
+  PUBLIC_KEY_BYTES,
+  Purpose,
+  sha256,
+  SIGNATURE_BYTES,
+  verifier,
+  type Signer,
+} from './sign.ts';
 
 export const NONCE_BYTES = 32;
 export const TOKEN_ID_BYTES = 8;
@@ -73,8 +84,10 @@ export function decodeChallenge(bytes: Uint8Array): Result<Said<Challenge>> {
   const key = asBytes(fields['key'], PUBLIC_KEY_BYTES);
   const nonce = asBytes(fields['nonce'], NONCE_BYTES);
   const timeMs = asInteger(fields['timeMs']);
-  if (versions === undefined || fleetId === undefined || key === undefined || nonce === undefined || timeMs === undefined) return malformed('challenge');
-  if (!versions.includes(PROTOCOL_VERSION)) return fail('handshake_version', `the collector speaks versions ${versions.join(', ')}, not ${PROTOCOL_VERSION}`);
+  if (versions === undefined || fleetId === undefined || key === undefined || nonce === undefined || timeMs === undefined)
+    return malformed('challenge');
+  if (!versions.includes(PROTOCOL_VERSION))
+    return fail('handshake_version', `the collector speaks versions ${versions.join(', ')}, not ${PROTOCOL_VERSION}`);
   return ok({ value: { versions, fleetId, key, nonce, timeMs }, bytes });
 }
 
@@ -99,7 +112,10 @@ export function decodeHello(challenge: Said<Challenge>, bytes: Uint8Array): Resu
   // The agent names all versions it speaks under its signature, so that a choice below the best of both shows as tampering.
   const best = Math.max(...hello.versions.filter((version) => challenge.value.versions.includes(version)));
   if (hello.version !== best || hello.version !== PROTOCOL_VERSION) {
-    return fail('handshake_version', `the agent chose version ${hello.version}; this collector speaks ${challenge.value.versions.join(', ')}`);
+    return fail(
+      'handshake_version',
+      `the agent chose version ${hello.version}; this collector speaks ${challenge.value.versions.join(', ')}`,
+    );
   }
   if (!verifier(hello.key)(Purpose.hello, sha256(challenge.value.fleetId, challenge.bytes, body), signature)) {
     return fail('handshake_signature', 'the hello is not signed by its key over this challenge');
@@ -122,8 +138,17 @@ function readHello(fields: Fields | undefined): Hello | undefined {
   const clockSegment = asCount(fields['clockSegment']);
   const clockBaseMs = asInteger(fields['clockBaseMs']);
   const held = readHeld(fields['held']);
-  if (version === undefined || versions === undefined || key === undefined || nonce === undefined || epoch === undefined || bootId === undefined) return undefined;
-  if (machine === undefined || name === undefined || agentVersion === undefined || wallMs === undefined || clockSegment === undefined) return undefined;
+  if (
+    version === undefined ||
+    versions === undefined ||
+    key === undefined ||
+    nonce === undefined ||
+    epoch === undefined ||
+    bootId === undefined
+  )
+    return undefined;
+  if (machine === undefined || name === undefined || agentVersion === undefined || wallMs === undefined || clockSegment === undefined)
+    return undefined;
   if (clockBaseMs === undefined || held === undefined) return undefined;
   const hello = { version, versions, key, nonce, epoch, bootId, machine, name, agentVersion, wallMs, clockSegment, clockBaseMs, held };
   if (fields['enroll'] === undefined) return hello;
@@ -149,7 +174,11 @@ export function encodeRejected(rejected: Rejected): Uint8Array {
 }
 
 /** Decodes the collector's answer to a hello. A rejection is unsigned: it may end a connection, never an identity. */
-export function decodeAnswer(challenge: Said<Challenge>, hello: Said<Hello>, bytes: Uint8Array): Result<{ welcome: Welcome } | { rejected: Rejected }> {
+export function decodeAnswer(
+  challenge: Said<Challenge>,
+  hello: Said<Hello>,
+  bytes: Uint8Array,
+): Result<{ welcome: Welcome } | { rejected: Rejected }> {
   const read = readControl(bytes);
   if (!read.ok) return read;
   const { kind, body } = read.value;
@@ -157,7 +186,9 @@ export function decodeAnswer(challenge: Said<Challenge>, hello: Said<Hello>, byt
     const code = readErrorCode(body['code']);
     const message = asText(body['message'], 4096);
     const retryMs = asCount(body['retryMs']);
-    return code === undefined || message === undefined || retryMs === undefined ? malformed('rejection') : ok({ rejected: { code, message, retryMs } });
+    return code === undefined || message === undefined || retryMs === undefined
+      ? malformed('rejection')
+      : ok({ rejected: { code, message, retryMs } });
   }
   const inner = body['body'];
   const signature = asBytes(body['signature'], SIGNATURE_BYTES);
@@ -178,7 +209,8 @@ function readWelcome(fields: Fields | undefined): Welcome | undefined {
   const timeMs = asInteger(fields['timeMs']);
   const received = asList(fields['received'], 4096, readWelcomeEpoch);
   const credit = asList(fields['credit'], 3, asCount);
-  if (version !== PROTOCOL_VERSION || name === undefined || timeMs === undefined || received === undefined || credit?.length !== 3) return undefined;
+  if (version !== PROTOCOL_VERSION || name === undefined || timeMs === undefined || received === undefined || credit?.length !== 3)
+    return undefined;
   return { version, name, timeMs, received, credit: credit as [number, number, number] };
 }
 
@@ -206,7 +238,9 @@ export function enrollProofMatches(tokenKey: Uint8Array, challenge: Said<Challen
 function readKind(bytes: Uint8Array, kind: number): Result<Fields> {
   const read = readControl(bytes);
   if (!read.ok) return fail('handshake_malformed', read.detail);
-  return read.value.kind === kind ? ok(read.value.body) : fail('handshake_malformed', `expected a message of kind ${kind}, got ${read.value.kind}`);
+  return read.value.kind === kind
+    ? ok(read.value.body)
+    : fail('handshake_malformed', `expected a message of kind ${kind}, got ${read.value.kind}`);
 }
 
 function malformed<T>(what: string): Result<T> {

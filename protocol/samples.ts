@@ -48,7 +48,8 @@ export function decodeSamples(payload: Uint8Array, dictionaryLength: number): Re
   for (const row of rows as unknown[]) {
     if (!Array.isArray(row) || row.length !== 5) return malformed('a group is [ticks, series, times, refs, columns]');
     const [ticks, series, times, refs, columns] = row as [unknown, unknown, unknown, unknown, unknown];
-    if (!isCount(ticks, TICKS_PER_GROUP_MAX) || !isCount(series, dictionaryLength)) return malformed('a group has too many ticks or series');
+    if (!isCount(ticks, TICKS_PER_GROUP_MAX) || !isCount(series, dictionaryLength))
+      return malformed('a group has too many ticks or series');
     if (!(times instanceof Uint8Array) || !(refs instanceof Uint8Array) || !(columns instanceof Uint8Array)) {
       return malformed('times, refs and columns of a group are bin');
     }

@@ -32,7 +32,10 @@ export function decodeToken(text: string): Result<EnrollToken> {
   const body = bytes.subarray(0, BODY_BYTES);
   const isWhole = bytes.length === BODY_BYTES + CHECK_BYTES && PREFIX + bytes.toString('base64url') === trimmed;
   if (!isWhole || !sha256(body).subarray(0, CHECK_BYTES).equals(bytes.subarray(BODY_BYTES))) {
-    return fail('token_invalid', `an enrolment token begins with ${PREFIX} and is copied whole; make one with "picket enroll" on the collector`);
+    return fail(
+      'token_invalid',
+      `an enrolment token begins with ${PREFIX} and is copied whole; make one with "picket enroll" on the collector`,
+    );
   }
   const fleetAt = TOKEN_ID_BYTES;
   const fingerprintAt = fleetAt + ID_BYTES;

@@ -1,18 +1,23 @@
 /** The collector's own metrics as Prometheus text, and what the HTTP side counts of itself. */
 import type Router from '@koa/router';
 import { sendText } from './answer.ts';
+import { counter, gauge, type MetricFamily } from '../model/metrics.ts';
 import type { GateCounts } from './gate.ts';
 import { formatValue } from './json.ts';
 import type { Access } from './session.ts';
 import type { StreamCounts } from './sse.ts';
 
-export type MetricSample = { readonly labels?: Readonly<Record<string, string>>; readonly value: number };
-export type MetricFamily = {
-  readonly name: string;
-  readonly help: string;
-  readonly type: 'counter' | 'gauge' | 'unknown';
-  readonly samples: readonly MetricSample[];
-};
+/** The collector as a process: CPU, memory, start, version. */
+export function processFamilies(startedMs: number, version: string): MetricFamily[] {
+  const { user, system } = process.cpuUsage();
+  const memory = process.memoryUsage();
+  return [
+    counter('process_cpu_seconds_total', 'CPU time of the collector, user and system.', (user + system) / 1e6),
+    gauge('process_resident_memory_bytes', 'Resident memory of the collector.', memory.rss),
+    gauge('process_start_time_seconds', 'When the collector started, seconds since 1970.', startedMs / 1000),
+    { name: 'picket_build_info', help: 'Version of the collector.', type: 'gauge', samples: [{ labels: { version }, value: 1 }] },
+  ];
+}
 
 export function metricsRoutes(router: Router, families: () => readonly MetricFamily[]): void {
   router.get('/metrics', (ctx) => {
@@ -104,12 +109,4 @@ export function accessFamilies(counts: Access['counts']): readonly MetricFamily[
       counts.limited,
     ),
   ];
-}
-
-function counter(name: string, help: string, value: number): MetricFamily {
-  return { name, help, type: 'counter', samples: [{ value }] };
-}
-
-function gauge(name: string, help: string, value: number): MetricFamily {
-  return { name, help, type: 'gauge', samples: [{ value }] };
 }

@@ -37,7 +37,12 @@ export class Agents {
   }
 
   #remember(agentId: AgentId, version: number, record: AgentRecord): Agent {
-    const agent: Agent = { ...record, agentId, agentIdBytes: Buffer.from(agentId, 'hex'), verify: verifier(Buffer.from(record.key, 'base64')) };
+    const agent: Agent = {
+      ...record,
+      agentId,
+      agentIdBytes: Buffer.from(agentId, 'hex'),
+      verify: verifier(Buffer.from(record.key, 'base64')),
+    };
     this.#byId.set(agentId, { agent, version });
     if (record.revokedMs === undefined) this.#byName.set(record.name, agentId);
     else if (this.#byName.get(record.name) === agentId) this.#byName.delete(record.name);
@@ -64,7 +69,10 @@ export class Agents {
     const holder = this.byName(name);
     if (holder !== undefined) {
       if (token.replace !== name) {
-        return fail('host_name_taken', `a host called ${name} is enrolled already; revoke it, or set PICKET_NAME on this agent to another name`);
+        return fail(
+          'host_name_taken',
+          `a host called ${name} is enrolled already; revoke it, or set PICKET_NAME on this agent to another name`,
+        );
       }
       await this.revoke(holder.agentId);
     }
@@ -78,7 +86,8 @@ export class Agents {
     };
     // Claims the name in memory before the write, so that two enrolments of one name cannot both pass the check above.
     this.#byName.set(name, agentId);
-    if (!(await this.#records.putIfAbsent('agent', agentId, record))) return fail('identity_revoked', 'this key was enrolled before and revoked');
+    if (!(await this.#records.putIfAbsent('agent', agentId, record)))
+      return fail('identity_revoked', 'this key was enrolled before and revoked');
     return ok(this.#remember(agentId, 1, record));
   }
 

@@ -37,6 +37,7 @@ export class ClockSegments {
   }
 
   async forget(agentId: AgentId, epoch: Epoch): Promise<void> {
-    for (const { id, version } of await this.#records.list('clock', { prefix: `${agentId}/${epoch}/` })) await this.#records.delete('clock', id, version);
+    for (const { id, version } of await this.#records.list('clock', { prefix: `${agentId}/${epoch}/` }))
+      await this.#records.delete('clock', id, version);
   }
 }

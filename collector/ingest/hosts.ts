@@ -48,7 +48,13 @@ export class Hosts {
     deps.ledger.onInventory = (agentId, document) => void this.#facts.set(agentId, factsOf(document));
   }
 
-  static async open(deps: { agents: Agents; presence: Presence; ledger: Ledger; sessions: Sessions; records: RecordStore }): Promise<Hosts> {
+  static async open(deps: {
+    agents: Agents;
+    presence: Presence;
+    ledger: Ledger;
+    sessions: Sessions;
+    records: RecordStore;
+  }): Promise<Hosts> {
     const hosts = new Hosts(deps);
     for (const { id, value } of await deps.records.list<{ document: unknown }>('inventory')) hosts.#facts.set(id, factsOf(value.document));
     return hosts;
@@ -82,7 +88,10 @@ export class Hosts {
 
   /** Live, late and missing spans of hosts. */
   of(names: readonly string[] | 'all', fromMs: number, toMs: number): Promise<Coverage> {
-    const chosen = names === 'all' ? this.#agents.all().filter((agent) => agent.revokedMs === undefined) : names.flatMap((name) => this.#agents.byName(name) ?? []);
+    const chosen =
+      names === 'all'
+        ? this.#agents.all().filter((agent) => agent.revokedMs === undefined)
+        : names.flatMap((name) => this.#agents.byName(name) ?? []);
     return Promise.resolve(this.#ledger.coverage(chosen, fromMs, toMs));
   }
 

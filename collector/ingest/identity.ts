@@ -2,7 +2,17 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, statSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { agentIdOf, ID_BYTES, keyPairFromSeed, newKeyPair, SECRET_KEY_BYTES, sha256, signer, type KeyPair, type Signer } from '../../protocol/index.ts';
+import {
+  agentIdOf,
+  ID_BYTES,
+  keyPairFromSeed,
+  newKeyPair,
+  SECRET_KEY_BYTES,
+  sha256,
+  signer,
+  type KeyPair,
+  type Signer,
+} from '../../protocol/index.ts';
 import { IngestError } from './error.ts';
 
 export type CollectorIdentity = {
@@ -50,7 +60,8 @@ function parse(path: string, text: string): CollectorIdentity {
     const secretKey = Buffer.from(String(document.secretKey), 'base64');
     const fleetId = Buffer.from(String(document.fleetId), 'hex');
     const keys = keyPairFromSeed(secretKey.subarray(0, 32));
-    if (secretKey.length === SECRET_KEY_BYTES && fleetId.length === ID_BYTES && secretKey.equals(keys.secretKey)) return identityOf(keys, fleetId);
+    if (secretKey.length === SECRET_KEY_BYTES && fleetId.length === ID_BYTES && secretKey.equals(keys.secretKey))
+      return identityOf(keys, fleetId);
   } catch (cause) {
     throw damaged(path, cause);
   }
@@ -58,7 +69,11 @@ function parse(path: string, text: string): CollectorIdentity {
 }
 
 function damaged(path: string, cause: unknown): IngestError {
-  return new IngestError('identity_damaged', `the collector's key ${path} is damaged; put it back from a backup, since all agents trust this key`, { cause });
+  return new IngestError(
+    'identity_damaged',
+    `the collector's key ${path} is damaged; put it back from a backup, since all agents trust this key`,
+    { cause },
+  );
 }
 
 function identityOf(keys: KeyPair, fleetId: Uint8Array): CollectorIdentity {

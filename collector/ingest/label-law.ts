@@ -25,12 +25,15 @@ export function labelProblem(entry: DictionaryEntry, agent: Pick<Agent, 'name'>,
     if (name === 'instance') instance = labels[i + 1] as string;
   }
   if (entry.scope === 'node') {
-    if (job !== '' || instance !== '') return `series ${entry.name}: the labels job and instance of a host's own series are set by the collector`;
+    if (job !== '' || instance !== '')
+      return `series ${entry.name}: the labels job and instance of a host's own series are set by the collector`;
     if (entry.name === 'up') return 'the series up of a host is written by the collector';
-    if (entry.name.startsWith(OWN_PREFIX) && !entry.name.startsWith(AGENT_PREFIX)) return `series ${entry.name}: names that begin with ${OWN_PREFIX} are Picket's own`;
+    if (entry.name.startsWith(OWN_PREFIX) && !entry.name.startsWith(AGENT_PREFIX))
+      return `series ${entry.name}: names that begin with ${OWN_PREFIX} are Picket's own`;
     return undefined;
   }
   if (entry.name.startsWith(OWN_PREFIX)) return `series ${entry.name}: names that begin with ${OWN_PREFIX} are Picket's own`;
-  if (job === 'node' && names.isHost(instance)) return `series ${entry.name}: job="node", instance="${instance}" is an enrolled host and not ${agent.name}'s to speak for`;
+  if (job === 'node' && names.isHost(instance))
+    return `series ${entry.name}: job="node", instance="${instance}" is an enrolled host and not ${agent.name}'s to speak for`;
   return undefined;
 }

@@ -47,7 +47,13 @@ export function newAgentState(agentId: AgentId, received: readonly EpochReceived
 export function epochOf(state: AgentState, epoch: Epoch): EpochState {
   let found = state.epochs.get(epoch);
   if (found === undefined) {
-    found = { epoch, bytes: Buffer.from(epoch, 'hex'), lanes: [newLane(), newLane(), newLane()], dictionaryLength: 0, corrections: new Map() };
+    found = {
+      epoch,
+      bytes: Buffer.from(epoch, 'hex'),
+      lanes: [newLane(), newLane(), newLane()],
+      dictionaryLength: 0,
+      corrections: new Map(),
+    };
     state.epochs.set(epoch, found);
   }
   return found;

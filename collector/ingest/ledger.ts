@@ -44,7 +44,15 @@ const INVENTORY_BYTES_MAX = 256 * 1024;
 const EXPLAIN_MS = 130_000;
 
 type Late = { readonly spans: Span[]; dirty: boolean };
-type Unexplained = { readonly agent: HostName; readonly epoch: Epoch; readonly lane: number; readonly range: SequenceRange; readonly dueMs: number; readonly fromMs: number; readonly toMs: number };
+type Unexplained = {
+  readonly agent: HostName;
+  readonly epoch: Epoch;
+  readonly lane: number;
+  readonly range: SequenceRange;
+  readonly dueMs: number;
+  readonly fromMs: number;
+  readonly toMs: number;
+};
 
 export class Ledger {
   readonly #records: RecordStore;
@@ -65,7 +73,8 @@ export class Ledger {
   static async open(deps: { records: RecordStore; reach: Reach; nowMs: () => number }): Promise<Ledger> {
     const ledger = new Ledger(deps.records, deps.reach, deps.nowMs);
     for (const { id, value } of await deps.records.list<GapRecord>('gap')) ledger.#gapsOf(id.slice(0, 32)).set(id, value);
-    for (const { id, value } of await deps.records.list<{ late: Span[] }>('delivery')) ledger.#late.set(id, { spans: [...value.late], dirty: false });
+    for (const { id, value } of await deps.records.list<{ late: Span[] }>('delivery'))
+      ledger.#late.set(id, { spans: [...value.late], dirty: false });
     ledger.#timer = setInterval(() => void ledger.#tick(), WRITE_LATE_MS);
     ledger.#timer.unref();
     return ledger;
@@ -85,13 +94,32 @@ export class Ledger {
   }
 
   /** Files what an agent says happened. Safe to repeat. */
-  async events(agent: Agent, epoch: Epoch, events: readonly (AgentEvent | OtherEvent)[], correctionMs: number, nowMs: number): Promise<void> {
+  async events(
+    agent: Agent,
+    epoch: Epoch,
+    events: readonly (AgentEvent | OtherEvent)[],
+    correctionMs: number,
+    nowMs: number,
+  ): Promise<void> {
     for (const event of events) {
       if (event.type === 'gap') {
         const { cause, lane, fromSequence, toSequence, frames, samples, bytes } = event;
         const fromMs = event.fromMs + correctionMs;
         const toMs = event.toMs + correctionMs;
-        const gap = { cause, detail: `${frames} frames`, lane, epoch: event.epoch, fromSequence, toSequence, fromMs, toMs, frames, samples, bytes, filedMs: nowMs };
+        const gap = {
+          cause,
+          detail: `${frames} frames`,
+          lane,
+          epoch: event.epoch,
+          fromSequence,
+          toSequence,
+          fromMs,
+          toMs,
+          frames,
+          samples,
+          bytes,
+          filedMs: nowMs,
+        };
         await this.#file(agent.agentId, `agent:${event.epoch}:${event.id}`, gap);
       } else if (event.type === 'start' && event.previous !== undefined) {
         await this.#fileDowntime(agent, epoch, event.previous, event.atMs + correctionMs, correctionMs, nowMs);
@@ -113,7 +141,20 @@ export class Ledger {
     const last = previous.lastMs + correctionMs;
     const fromMs = newest < startMs ? Math.max(last, newest) : last;
     if (fromMs >= startMs) return;
-    const gap = { cause, detail: '', lane: 0, epoch, fromSequence: 0, toSequence: 0, fromMs, toMs: startMs, frames: 0, samples: 0, bytes: 0, filedMs: nowMs };
+    const gap = {
+      cause,
+      detail: '',
+      lane: 0,
+      epoch,
+      fromSequence: 0,
+      toSequence: 0,
+      fromMs,
+      toMs: startMs,
+      frames: 0,
+      samples: 0,
+      bytes: 0,
+      filedMs: nowMs,
+    };
     await this.#file(agent.agentId, `start:${epoch}`, gap);
   }
 
@@ -185,7 +226,13 @@ export class Ledger {
     for (const gap of this.#gaps.get(host.agentId)?.values() ?? []) {
       // A gap of logs or relayed metrics is no hole in the host's own charts.
       if (gap.lane !== 0 || gap.toMs <= fromMs || gap.fromMs >= toMs) continue;
-      gaps.push({ fromMs: Math.max(gap.fromMs, fromMs), toMs: Math.min(gap.toMs, toMs), cause: gap.cause, detail: gap.detail, host: host.name });
+      gaps.push({
+        fromMs: Math.max(gap.fromMs, fromMs),
+        toMs: Math.min(gap.toMs, toMs),
+        cause: gap.cause,
+        detail: gap.detail,
+        host: host.name,
+      });
     }
     const waiting = this.#reach.waitingFrom(host.agentId, this.#nowMs());
     if (waiting !== undefined && waiting.fromMs < toMs) {
@@ -238,7 +285,12 @@ export class Ledger {
 
   #isExplained(hole: Unexplained): boolean {
     const named = this.gapsOf(hole.agent.agentId).filter((gap) => gap.epoch === hole.epoch && gap.lane === hole.lane);
-    return subtract([hole.range[0], hole.range[1]], named.map((gap): Span => [gap.fromSequence, gap.toSequence])).length === 0;
+    return (
+      subtract(
+        [hole.range[0], hole.range[1]],
+        named.map((gap): Span => [gap.fromSequence, gap.toSequence]),
+      ).length === 0
+    );
   }
 
   async #fileUnexplained(hole: Unexplained, nowMs: number): Promise<void> {

@@ -17,7 +17,13 @@ import { labelsKey, type Labels } from '../model/labels.ts';
 import type { AgentId, Appender, VerifiedFrame } from '../model/ports.ts';
 import type { CollectorIdentity } from './identity.ts';
 
-export type OwnSample = { readonly name: string; readonly type: WireMetricType; readonly help: string; readonly labels: Labels; readonly value: number };
+export type OwnSample = {
+  readonly name: string;
+  readonly type: WireMetricType;
+  readonly help: string;
+  readonly labels: Labels;
+  readonly value: number;
+};
 
 export class OwnSeries {
   readonly #identity: CollectorIdentity;
@@ -79,7 +85,12 @@ export class OwnSeries {
     await this.#appender.append(frames);
   }
 
-  #seal(kind: typeof FrameKind.dictionary | typeof FrameKind.samples, payload: Uint8Array, dictionaryLength: number, timeMs: number): VerifiedFrame {
+  #seal(
+    kind: typeof FrameKind.dictionary | typeof FrameKind.samples,
+    payload: Uint8Array,
+    dictionaryLength: number,
+    timeMs: number,
+  ): VerifiedFrame {
     const isDictionary = kind === FrameKind.dictionary;
     const { bytes, digest } = seal(
       {

@@ -6,7 +6,12 @@ import type { Reach } from './ledger.ts';
 export const HostStatus = { up: 'up', stale: 'stale', down: 'down', never: 'never', revoked: 'revoked' } as const;
 export type HostStatus = (typeof HostStatus)[keyof typeof HostStatus];
 
-export type LinkState = { readonly connected: boolean; readonly sinceMs: number; readonly backlogBytes: number; readonly backlogOldestMs: number };
+export type LinkState = {
+  readonly connected: boolean;
+  readonly sinceMs: number;
+  readonly backlogBytes: number;
+  readonly backlogOldestMs: number;
+};
 
 export type HostPresence = {
   readonly agent: Agent;
@@ -35,7 +40,13 @@ type Host = {
   saved: string;
 };
 
-type HostRecord = { lastSampleMs: number | undefined; lastSeenMs: number | undefined; status: HostStatus; statusSinceMs: number; agentVersion: string };
+type HostRecord = {
+  lastSampleMs: number | undefined;
+  lastSeenMs: number | undefined;
+  status: HostStatus;
+  statusSinceMs: number;
+  agentVersion: string;
+};
 
 /** No sample readable for this long on an open link: three default flushes. */
 const STALE_MS = 15_000;
@@ -80,7 +91,14 @@ export class Presence implements Reach {
   connected(agentId: AgentId, agentVersion: string, clockOffsetMs: number): void {
     const host = this.#host(agentId);
     const nowMs = this.#nowMs();
-    Object.assign(host, { connected: true, linkSinceMs: nowMs, lastSeenMs: nowMs, agentVersion, clockOffsetMs, arrivedMs: Math.max(host.arrivedMs, nowMs) });
+    Object.assign(host, {
+      connected: true,
+      linkSinceMs: nowMs,
+      lastSeenMs: nowMs,
+      agentVersion,
+      clockOffsetMs,
+      arrivedMs: Math.max(host.arrivedMs, nowMs),
+    });
     this.#judge(agentId, host);
     this.#tell(agentId);
   }
@@ -140,7 +158,9 @@ export class Presence implements Reach {
     if (host.backlogBytes > 0 && host.backlogOldestMs > 0 && nowMs - host.backlogOldestMs > STALE_MS) {
       return { fromMs: host.backlogOldestMs, detail: 'held by the agent, on its way' };
     }
-    return nowMs - host.arrivedMs > STALE_MS ? { fromMs: host.lastSampleMs, detail: 'the agent is connected and sends nothing' } : undefined;
+    return nowMs - host.arrivedMs > STALE_MS
+      ? { fromMs: host.lastSampleMs, detail: 'the agent is connected and sends nothing' }
+      : undefined;
   }
 
   #view(agent: Agent): HostPresence {
@@ -153,7 +173,12 @@ export class Presence implements Reach {
       lastSeenMs: host.lastSeenMs,
       clockOffsetMs: host.clockOffsetMs,
       agentVersion: host.agentVersion,
-      link: { connected: host.connected, sinceMs: host.linkSinceMs, backlogBytes: host.backlogBytes, backlogOldestMs: host.backlogOldestMs },
+      link: {
+        connected: host.connected,
+        sinceMs: host.linkSinceMs,
+        backlogBytes: host.backlogBytes,
+        backlogOldestMs: host.backlogOldestMs,
+      },
     };
   }
 

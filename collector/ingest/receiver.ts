@@ -116,7 +116,8 @@ export class Receiver {
     if (header.kind === FrameKind.dictionary) return this.#takeDictionary(from, epoch, view, digest);
     const lane = epoch.lanes[header.lane as 0 | 1 | 2];
     const { sequence } = header;
-    if (sequence > Math.max(lane.lastSequence, lane.floor) + SEQUENCE_AHEAD_MAX) return fail('sequence_far', `sequence ${sequence} lies too far ahead`);
+    if (sequence > Math.max(lane.lastSequence, lane.floor) + SEQUENCE_AHEAD_MAX)
+      return fail('sequence_far', `sequence ${sequence} lies too far ahead`);
     if (sequence < lane.floor || lane.ranges.has(sequence)) {
       // Stored already, or a commit under way holds it: acked with the next commit, which ends after that one.
       this.#counters.duplicates++;
@@ -136,7 +137,8 @@ export class Receiver {
     if (timeMs < this.#horizon.oldestMs(nowMs)) return fail('time_range', 'the samples are older than what is kept');
     const filed = this.#fileDocument(from, view, correctionMs, nowMs);
     if (!filed.ok) return filed;
-    if (sequence === lane.lastSequence + 1 && sequence > 0 && Buffer.compare(header.previous, lane.lastDigest) !== 0) this.#counters.chainBreaks++;
+    if (sequence === lane.lastSequence + 1 && sequence > 0 && Buffer.compare(header.previous, lane.lastDigest) !== 0)
+      this.#counters.chainBreaks++;
     lane.ranges.add(sequence);
     if (sequence > lane.lastSequence) {
       lane.lastSequence = sequence;
@@ -179,13 +181,16 @@ export class Receiver {
   #fileDocument(from: FrameSource, view: FrameView, correctionMs: number, nowMs: number): Result<void> {
     const { kind } = view.header;
     if (kind === FrameKind.samples) return ok(undefined);
-    if (kind !== FrameKind.events && kind !== FrameKind.inventory) return fail('frame_kind', `frames of kind ${kind} are not taken by this collector yet`);
+    if (kind !== FrameKind.events && kind !== FrameKind.inventory)
+      return fail('frame_kind', `frames of kind ${kind} are not taken by this collector yet`);
     const payload = payloadOf(view);
     if (!payload.ok) return payload;
     if (kind === FrameKind.events) {
       const events = decodeEvents(payload.value);
       if (!events.ok) return events;
-      this.#batch.documents.push(this.#ledger.events(from.agent, Buffer.from(view.header.epoch).toString('hex'), events.value, correctionMs, nowMs));
+      this.#batch.documents.push(
+        this.#ledger.events(from.agent, Buffer.from(view.header.epoch).toString('hex'), events.value, correctionMs, nowMs),
+      );
       return ok(undefined);
     }
     const inventory = unpack(payload.value, 'payload_malformed');

@@ -73,7 +73,15 @@ const CLOSE_FAILED = 1011;
 const RETRY_MS = 5000;
 /** What will not mend itself within seconds is tried again slowly. */
 const RETRY_SLOW_MS = 60_000;
-const RETRY_SLOW = new Set<ErrorCode>(['identity_unknown', 'identity_revoked', 'host_name_taken', 'token_invalid', 'token_expired', 'token_used_up', 'handshake_version']);
+const RETRY_SLOW = new Set<ErrorCode>([
+  'identity_unknown',
+  'identity_revoked',
+  'host_name_taken',
+  'token_invalid',
+  'token_expired',
+  'token_used_up',
+  'handshake_version',
+]);
 
 export class Session implements FrameSource {
   readonly #deps: SessionDeps;
@@ -148,7 +156,9 @@ export class Session implements FrameSource {
     if (this.#phase !== 'open') return;
     const { identity, nowMs } = this.#deps;
     this.#revision = Math.max(this.#revision + 1, nowMs());
-    this.send(encodeControl(sealConfig(identity.fleetId, this.agent.agentIdBytes, { revision: this.#revision, liveMs, hints: [] }, identity.sign)));
+    this.send(
+      encodeControl(sealConfig(identity.fleetId, this.agent.agentIdBytes, { revision: this.#revision, liveMs, hints: [] }, identity.sign)),
+    );
   }
 
   end(code: ErrorCode | 'store_failed', detail: string): void {
@@ -189,7 +199,10 @@ export class Session implements FrameSource {
     if (agent === undefined || this.#isEnded()) return;
     const other = this.#deps.table.get(agent.agentId);
     if (other !== undefined && !other.#isSameProcessHost(hello)) {
-      this.#reject('identity_in_use', `the key of ${agent.name} is in use by another machine at this moment; if this one was cloned, enrol it anew`);
+      this.#reject(
+        'identity_in_use',
+        `the key of ${agent.name} is in use by another machine at this moment; if this one was cloned, enrol it anew`,
+      );
       return;
     }
     // The same agent again: its old socket is half open or its process is new.
@@ -200,7 +213,8 @@ export class Session implements FrameSource {
     this.#state = await this.#loadState(agent, hello);
     await this.#settleHeld(agent, hello);
     if (this.#isEnded()) return;
-    if (this.#deps.table.get(agent.agentId) !== undefined) return this.end('identity_in_use', 'another connection of this agent was faster');
+    if (this.#deps.table.get(agent.agentId) !== undefined)
+      return this.end('identity_in_use', 'another connection of this agent was faster');
     clearTimeout(this.#deadline);
     this.#phase = 'open';
     counters.sessionsOpened++;
@@ -324,7 +338,10 @@ export class Session implements FrameSource {
     if (epoch.corrections.has(message.clockSegment)) return;
     // Frames of the new segment wait in the socket until its base is durable.
     this.pause();
-    epoch.corrections.set(message.clockSegment, await this.#deps.clocks.fix(this.agent.agentId, epoch.epoch, message.clockSegment, message.wallMs));
+    epoch.corrections.set(
+      message.clockSegment,
+      await this.#deps.clocks.fix(this.agent.agentId, epoch.epoch, message.clockSegment, message.wallMs),
+    );
     this.resume();
   }
 

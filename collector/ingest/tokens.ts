@@ -27,7 +27,13 @@ export type TokenOptions = {
 
 type TokenRecord = { key: string; createdMs: number; expiresMs: number; usesLeft: number; uses: number; replace: string };
 
-export type TokenInfo = { readonly id: string; readonly createdMs: number; readonly expiresAtMs: number; readonly uses: number; readonly usesLeft: number };
+export type TokenInfo = {
+  readonly id: string;
+  readonly createdMs: number;
+  readonly expiresAtMs: number;
+  readonly uses: number;
+  readonly usesLeft: number;
+};
 
 const TTL_MS_DEFAULT = 60 * 60 * 1000;
 const TTL_MS_MAX = 366 * 24 * 60 * 60 * 1000;
@@ -50,8 +56,10 @@ export class EnrollTokens {
   async create(options: TokenOptions = {}): Promise<{ id: string; token: string; expiresAtMs: number }> {
     const ttlMs = options.ttlMs ?? TTL_MS_DEFAULT;
     const uses = options.uses ?? 1;
-    if (!(ttlMs > 0 && ttlMs <= TTL_MS_MAX)) throw new RangeError(`the token's lifetime must be above 0 and at most a year, got ${ttlMs} ms`);
-    if (!Number.isInteger(uses) || uses < 1 || uses > USES_MAX) throw new RangeError(`the token's uses must be 1..${USES_MAX}, got ${uses}`);
+    if (!(ttlMs > 0 && ttlMs <= TTL_MS_MAX))
+      throw new RangeError(`the token's lifetime must be above 0 and at most a year, got ${ttlMs} ms`);
+    if (!Number.isInteger(uses) || uses < 1 || uses > USES_MAX)
+      throw new RangeError(`the token's uses must be 1..${USES_MAX}, got ${uses}`);
     const tokenId = randomBytes(TOKEN_ID_BYTES);
     const secret = newTokenSecret(randomBytes);
     const createdMs = this.#nowMs();
@@ -99,10 +107,13 @@ export class EnrollTokens {
       if (record === undefined || !enrollProofMatches(Buffer.from(record.value.key, 'base64'), challenge, hello)) {
         return fail('token_invalid', 'this enrolment token is unknown here or was revoked; make a new one with "picket enroll"');
       }
-      if (record.value.expiresMs <= this.#nowMs()) return fail('token_expired', 'this enrolment token has expired; make a new one with "picket enroll"');
-      if (record.value.usesLeft < 1) return fail('token_used_up', 'this enrolment token has been used up; make a new one with "picket enroll"');
+      if (record.value.expiresMs <= this.#nowMs())
+        return fail('token_expired', 'this enrolment token has expired; make a new one with "picket enroll"');
+      if (record.value.usesLeft < 1)
+        return fail('token_used_up', 'this enrolment token has been used up; make a new one with "picket enroll"');
       const next = { ...record.value, usesLeft: record.value.usesLeft - 1 };
-      if ((await this.#records.compareAndSet('token', id, record.version, next)) !== undefined) return ok({ id, replace: record.value.replace });
+      if ((await this.#records.compareAndSet('token', id, record.version, next)) !== undefined)
+        return ok({ id, replace: record.value.replace });
     }
     return fail('token_invalid', 'too many agents enrol with this token at once; it is tried again by itself');
   }
@@ -110,6 +121,7 @@ export class EnrollTokens {
   /** Gives a use back when the enrolment failed for another reason. */
   async release(id: string): Promise<void> {
     const record = await this.#records.get<TokenRecord>('token', id);
-    if (record !== undefined) await this.#records.compareAndSet('token', id, record.version, { ...record.value, usesLeft: record.value.usesLeft + 1 });
+    if (record !== undefined)
+      await this.#records.compareAndSet('token', id, record.version, { ...record.value, usesLeft: record.value.usesLeft + 1 });
   }
 }

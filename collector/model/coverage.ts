@@ -3,7 +3,13 @@
 export type Span = readonly [fromMs: number, toMs: number];
 
 /** A hole with its cause; `agent_crashed`, `spool_full`, `not_received`, ... The list of causes stands in protocol/README.md. */
-export type CoverageGap = { readonly fromMs: number; readonly toMs: number; readonly cause: string; readonly detail: string; readonly host: string };
+export type CoverageGap = {
+  readonly fromMs: number;
+  readonly toMs: number;
+  readonly cause: string;
+  readonly detail: string;
+  readonly host: string;
+};
 
 export type Coverage = { readonly live: readonly Span[]; readonly late: readonly Span[]; readonly gaps: readonly CoverageGap[] };
 

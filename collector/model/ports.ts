@@ -110,7 +110,10 @@ export type StoredRecord<T> = { readonly id: string; readonly version: number; r
 export interface RecordStore {
   get<T>(kind: RecordKind, id: string): Promise<StoredRecord<T> | undefined>;
   /** Sorted by id. `prefix` restricts to ids that begin with it; `limit` and `after` (exclusive) page. */
-  list<T>(kind: RecordKind, options?: { readonly prefix?: string; readonly after?: string; readonly limit?: number }): Promise<readonly StoredRecord<T>[]>;
+  list<T>(
+    kind: RecordKind,
+    options?: { readonly prefix?: string; readonly after?: string; readonly limit?: number },
+  ): Promise<readonly StoredRecord<T>[]>;
   /** False if the id exists. Durable when resolved, as all writes here. */
   putIfAbsent<T>(kind: RecordKind, id: string, value: T): Promise<boolean>;
   /** Replaces if the version is still the given one; the new version or undefined if it was not. */

@@ -57,7 +57,14 @@ async function measure(shape: Shape, seconds: number | undefined, profile: strin
     const token = await enrollToken(collector, shape.plan.agents);
     // Data of the last hour, so that it lies in windows as live data does; paced load is live.
     const fromMs = shape.plan.outstanding > 0 ? Math.floor(Date.now() / 1000) * 1000 - 50 * 60_000 : 0;
-    const plan: LoadPlan = { ...shape.plan, ...(seconds === undefined ? {} : { seconds }), url: collector.agentUrl, token, fromMs, namePrefix: 'load-' };
+    const plan: LoadPlan = {
+      ...shape.plan,
+      ...(seconds === undefined ? {} : { seconds }),
+      url: collector.agentUrl,
+      token,
+      fromMs,
+      namePrefix: 'load-',
+    };
     const load = fork(join(import.meta.dirname, 'load.ts'), [JSON.stringify(plan)], { stdio: 'inherit' });
     await message(load, 'connected');
     const before = cpuSeconds(collector.pid);
@@ -108,4 +115,3 @@ function message(child: ReturnType<typeof fork>, kind: string): Promise<unknown>
 function round(value: number, digits: number): number {
   return Number(value.toFixed(digits));
 }
-

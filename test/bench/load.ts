@@ -23,7 +23,15 @@ export type LoadPlan = {
   readonly namePrefix: string;
 };
 
-export type LoadReport = { frames: number; samples: number; wireBytes: number; ackMs: { p50: number; p99: number; max: number }; seconds: number; refused: number; unacked: number };
+export type LoadReport = {
+  frames: number;
+  samples: number;
+  wireBytes: number;
+  ackMs: { p50: number; p99: number; max: number };
+  seconds: number;
+  refused: number;
+  unacked: number;
+};
 
 /** Different agents send different values: this many sets, as in the peers' measurements. */
 const DATA_SETS = 8;
@@ -148,7 +156,8 @@ async function main(plan: LoadPlan): Promise<LoadReport> {
   if (plan.outstanding > 0) await saturate(plan, agents, began);
   else await pace(plan, agents, began);
   const deadline = performance.now() + 20_000;
-  while (agents.some((agent) => agent.underway > 0) && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 20));
+  while (agents.some((agent) => agent.underway > 0) && performance.now() < deadline)
+    await new Promise((resolve) => setTimeout(resolve, 20));
   report.seconds = (performance.now() - began) / 1000;
   report.unacked = agents.reduce((sum, agent) => sum + agent.underway, 0);
   report.ackMs = { p50: quantile(latencies, 0.5), p99: quantile(latencies, 0.99), max: quantile(latencies, 1) };
@@ -158,7 +167,8 @@ async function main(plan: LoadPlan): Promise<LoadReport> {
 
 async function saturate(plan: LoadPlan, agents: readonly LoadAgent[], began: number): Promise<void> {
   for (const agent of agents) agent.fill();
-  while (performance.now() - began < plan.seconds * 1000 && agents.some((agent) => !agent.isStopped)) await new Promise((resolve) => setTimeout(resolve, 50));
+  while (performance.now() - began < plan.seconds * 1000 && agents.some((agent) => !agent.isStopped))
+    await new Promise((resolve) => setTimeout(resolve, 50));
   for (const agent of agents) agent.isStopped = true;
 }
 

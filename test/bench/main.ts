@@ -10,7 +10,11 @@ const names = readdirSync(import.meta.dirname)
   .filter((file) => file.endsWith('.bench.ts'))
   .map((file) => file.slice(0, -'.bench.ts'.length));
 
-const { positionals, values } = parseArgs({ allowPositionals: true, strict: false, options: { json: { type: 'boolean', default: false } } });
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  strict: false,
+  options: { json: { type: 'boolean', default: false } },
+});
 const [name] = positionals;
 if (name === undefined || !names.includes(name)) {
   process.stderr.write(`usage: npm run bench -- ${names.join('|')} [--json]\n`);

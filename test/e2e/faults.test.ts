@@ -74,10 +74,14 @@ describe('faults of real processes', { concurrency: 3 }, () => {
       }
       const to = await newest(collector, 'survivor');
       // Live goes first: the backlog may still be on its way when the newest second is there.
-      await eventually(async () => {
-        assertWhole(await seconds(collector, 'survivor'), from, to);
-        return true;
-      }, 20_000, 300);
+      await eventually(
+        async () => {
+          assertWhole(await seconds(collector, 'survivor'), from, to);
+          return true;
+        },
+        20_000,
+        300,
+      );
     } finally {
       await agent.end();
       await collector.end();
@@ -175,10 +179,14 @@ describe('faults of real processes', { concurrency: 3 }, () => {
       // A half-open connection is given up after 30 s without a byte; the next attempt follows its back-off.
       await eventually(async () => (await newest(collector, 'island')) >= back + 1, 100_000, 200);
       const to = await newest(collector, 'island');
-      await eventually(async () => {
-        assertWhole(await seconds(collector, 'island'), from, to);
-        return true;
-      }, 20_000, 300);
+      await eventually(
+        async () => {
+          assertWhole(await seconds(collector, 'island'), from, to);
+          return true;
+        },
+        20_000,
+        300,
+      );
     } finally {
       await agent.end();
       await collector.end();

@@ -59,7 +59,10 @@ test('a sealed frame reads back whole, verifies, and any msgpack decoder sees 15
   const frame = view(bytes);
   const { flags, ...header } = frame.header;
   assert.equal(flags, 0);
-  assert.deepEqual({ ...header, agentId: Buffer.from(header.agentId), previous: Buffer.from(header.previous) }, { ...options, agentId: Buffer.from(options.agentId) });
+  assert.deepEqual(
+    { ...header, agentId: Buffer.from(header.agentId), previous: Buffer.from(header.previous) },
+    { ...options, agentId: Buffer.from(options.agentId) },
+  );
   assert.deepEqual(Buffer.from(frame.payload), payload);
   assert.deepEqual(digestOf(bytes), digest);
   assert.ok(verifyFrame(frame, digest, verify));

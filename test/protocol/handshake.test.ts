@@ -36,7 +36,13 @@ const collector = newKeyPair();
 const agent = newKeyPair();
 const fleetId = randomBytes(16);
 
-const challengeValue = (): Challenge => ({ versions: [1], fleetId, key: collector.publicKey, nonce: randomBytes(32), timeMs: 1_790_000_000_000 });
+const challengeValue = (): Challenge => ({
+  versions: [1],
+  fleetId,
+  key: collector.publicKey,
+  nonce: randomBytes(32),
+  timeMs: 1_790_000_000_000,
+});
 const helloValue: Hello = {
   version: 1,
   versions: [1],
@@ -56,7 +62,21 @@ const welcomeValue: Welcome = {
   version: 1,
   name: 'web-1',
   timeMs: 1_790_000_000_200,
-  received: [{ epoch: helloValue.epoch, dictionaryLength: 7, lanes: [{ lane: 0, ranges: [[0, 4], [6, 9]] }] }],
+  received: [
+    {
+      epoch: helloValue.epoch,
+      dictionaryLength: 7,
+      lanes: [
+        {
+          lane: 0,
+          ranges: [
+            [0, 4],
+            [6, 9],
+          ],
+        },
+      ],
+    },
+  ],
   credit: [1, 2, 3],
 };
 
@@ -71,10 +91,28 @@ test('challenge, hello and welcome go through and carry everything', () => {
   assert.ok(isControl(hello.bytes));
   const heard = decodeHello(said.value, hello.bytes);
   assert.ok(heard.ok);
-  assert.deepEqual(JSON.stringify(heard.value.value), JSON.stringify({ ...helloValue, key: Uint8Array.from(agent.publicKey), nonce: Uint8Array.from(helloValue.nonce), epoch: Uint8Array.from(helloValue.epoch), machine: Uint8Array.from(helloValue.machine), held: [{ epoch: Uint8Array.from(helloValue.held[0]!.epoch), lanes: helloValue.held[0]!.lanes }] }));
+  assert.deepEqual(
+    JSON.stringify(heard.value.value),
+    JSON.stringify({
+      ...helloValue,
+      key: Uint8Array.from(agent.publicKey),
+      nonce: Uint8Array.from(helloValue.nonce),
+      epoch: Uint8Array.from(helloValue.epoch),
+      machine: Uint8Array.from(helloValue.machine),
+      held: [{ epoch: Uint8Array.from(helloValue.held[0]!.epoch), lanes: helloValue.held[0]!.lanes }],
+    }),
+  );
   const answer = decodeAnswer(said.value, hello, encodeWelcome(said.value, heard.value, welcomeValue, signer(collector.secretKey)));
   assert.ok(answer.ok && 'welcome' in answer.value);
-  assert.deepEqual(answer.value.welcome.received[0]?.lanes, [{ lane: 0, ranges: [[0, 4], [6, 9]] }]);
+  assert.deepEqual(answer.value.welcome.received[0]?.lanes, [
+    {
+      lane: 0,
+      ranges: [
+        [0, 4],
+        [6, 9],
+      ],
+    },
+  ]);
   assert.deepEqual(answer.value.welcome.credit, [1, 2, 3]);
 });
 
@@ -87,7 +125,10 @@ test('a hello replayed or relayed to another challenge does not verify', () => {
 
 test('a hello signed by another key, or for another version, is refused', () => {
   const challenge = encodeChallenge(challengeValue());
-  assert.equal(code(decodeHello(challenge, encodeHello(challenge, helloValue, signer(newKeyPair().secretKey)).bytes)), 'handshake_signature');
+  assert.equal(
+    code(decodeHello(challenge, encodeHello(challenge, helloValue, signer(newKeyPair().secretKey)).bytes)),
+    'handshake_signature',
+  );
   const older = { ...helloValue, version: 0, versions: [0] };
   assert.equal(code(decodeHello(challenge, encodeHello(challenge, older, signer(agent.secretKey)).bytes)), 'handshake_version');
   // A choice below the best of both is a downgrade that somebody forced.
@@ -140,11 +181,25 @@ test('a token goes through text and a slip of copying is found', () => {
 test('control messages go through', () => {
   const epoch = Uint8Array.from(randomBytes(16));
   const messages: ControlMessage[] = [
-    { kind: 'ack', epoch, lane: 1, ranges: [[0, 3], [5, 900]] },
+    {
+      kind: 'ack',
+      epoch,
+      lane: 1,
+      ranges: [
+        [0, 3],
+        [5, 900],
+      ],
+    },
     { kind: 'need', epoch, from: 12 },
     { kind: 'refuse', epoch, lane: 0, sequence: 77, code: 'time_range' },
     { kind: 'credit', lanes: [0, 1, 2] },
-    { kind: 'state', wallMs: 1, clockSegment: 2, clockBaseMs: -3, held: [{ epoch, lanes: [{ lane: 2, floor: 1, next: 1, bytes: 0, oldestMs: 0 }] }] },
+    {
+      kind: 'state',
+      wallMs: 1,
+      clockSegment: 2,
+      clockBaseMs: -3,
+      held: [{ epoch, lanes: [{ lane: 2, floor: 1, next: 1, bytes: 0, oldestMs: 0 }] }],
+    },
   ];
   for (const message of messages) {
     const decoded = decodeControl(encodeControl(message));
@@ -165,7 +220,10 @@ test('a configuration must be signed for this agent, and keep to its bounds', ()
   assert.deepEqual(opened.ok && opened.value, { kind: 'config', revision: 5, liveMs: 60_000, hints });
   assert.equal(code(openConfig(fleetId, randomBytes(16), sealed, verify)), 'signature_invalid');
   assert.equal(code(openConfig(fleetId, agentId, sealed, verifier(agent.publicKey))), 'signature_invalid');
-  assert.equal(code(openConfig(fleetId, agentId, sealConfig(fleetId, agentId, { revision: 5, liveMs: 1e9, hints }, sign), verify)), 'control_malformed');
+  assert.equal(
+    code(openConfig(fleetId, agentId, sealConfig(fleetId, agentId, { revision: 5, liveMs: 1e9, hints }, sign), verify)),
+    'control_malformed',
+  );
 });
 
 test('control messages that are wrong are refused by code', () => {
@@ -182,5 +240,8 @@ test('control messages that are wrong are refused by code', () => {
   check([5, { epoch, lane: 0, ranges: Array.from({ length: 4000 }, (_, i) => i * 2) }], 'control_malformed');
   check([7, { epoch, lane: 0, sequence: 1, code: 'nonsense' }], 'control_malformed');
   check([8, { lanes: [1, 2] }], 'control_malformed');
-  check([10, { wallMs: 1, clockSegment: 0, clockBaseMs: 0, held: [{ epoch, lanes: [{ lane: 0, floor: 5, next: 4, bytes: 0, oldestMs: 0 }] }] }], 'control_malformed');
+  check(
+    [10, { wallMs: 1, clockSegment: 0, clockBaseMs: 0, held: [{ epoch, lanes: [{ lane: 0, floor: 5, next: 4, bytes: 0, oldestMs: 0 }] }] }],
+    'control_malformed',
+  );
 });

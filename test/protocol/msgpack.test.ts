@@ -12,7 +12,12 @@ const bytes = (text: string): Uint8Array => Buffer.from(text.replaceAll(/[-\s]/g
 test('what we pack passes the walk and comes back', () => {
   const value = fc.letrec((tie) => ({
     leaf: fc.oneof(fc.string(), fc.maxSafeInteger(), fc.double({ noNaN: true }), fc.boolean(), fc.constant(null), fc.uint8Array()),
-    node: fc.oneof({ maxDepth: 5 }, tie('leaf'), fc.array(tie('node'), { maxLength: 5 }), fc.dictionary(fc.stringMatching(/^[a-z]{1,8}$/), tie('node'), { maxKeys: 5 })),
+    node: fc.oneof(
+      { maxDepth: 5 },
+      tie('leaf'),
+      fc.array(tie('node'), { maxLength: 5 }),
+      fc.dictionary(fc.stringMatching(/^[a-z]{1,8}$/), tie('node'), { maxKeys: 5 }),
+    ),
   })).node;
   fc.assert(
     fc.property(value, (original) => {
@@ -28,7 +33,8 @@ test('what we pack passes the walk and comes back', () => {
 function normal(value: unknown): unknown {
   if (value instanceof Uint8Array) return { bin: Buffer.from(value).toString('hex') };
   if (Array.isArray(value)) return value.map(normal);
-  if (typeof value === 'object' && value !== null) return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, normal(item)]));
+  if (typeof value === 'object' && value !== null)
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, normal(item)]));
   return Object.is(value, -0) ? 0 : value;
 }
 
@@ -37,7 +43,8 @@ test('hostile bytes are refused by the walk with a reason', () => {
   check('', /ends at byte 0/);
   check('c1', /not allowed/);
   // Extensions of every width, and the record definition that makes msgpackr compile code.
-  for (const type of ['c70100 00', 'c8000100 00', 'c90000000100 00', 'd40000', 'd5000000', 'd600 00000000', 'd7 00 0000000000000000']) check(type, /extensions are refused/);
+  for (const type of ['c70100 00', 'c8000100 00', 'c90000000100 00', 'd40000', 'd5000000', 'd600 00000000', 'd7 00 0000000000000000'])
+    check(type, /extensions are refused/);
   check('d87200a0', /extensions are refused/);
   check('dd ffffffff', /announces more/);
   check('df ffffffff', /announces more/);

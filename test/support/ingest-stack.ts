@@ -23,7 +23,12 @@ export async function ingestStack(options: { directory?: string; retentionMs?: n
   const clock = { offsetMs: 0 };
   const nowMs = (): number => Date.now() + clock.offsetMs;
   const retentionMs = 'retentionMs' in options ? options.retentionMs : 7 * 24 * 3_600_000;
-  const store = await openStore({ directory: folder.path, retention: { ageMs: retentionMs ?? 'off', bytesMax: 'off' }, nowMs, log: SILENT });
+  const store = await openStore({
+    directory: folder.path,
+    retention: { ageMs: retentionMs ?? 'off', bytesMax: 'off' },
+    nowMs,
+    log: SILENT,
+  });
   const ingest = await openIngest({ dataDir: folder.path, store, records: store.records, retentionMs, nowMs, log: SILENT });
   const server = createServer();
   server.on('upgrade', (request, socket, head) => ingest.sockets.upgrade(request, socket, head));
@@ -44,7 +49,12 @@ export async function ingestStack(options: { directory?: string; retentionMs?: n
 }
 
 /** All raw samples of a metric as the store gives them, by the value of `instance`. */
-export async function samplesOf(store: Store, metric: string, fromMs = 0, toMs = 1e15): Promise<Map<string, { timesMs: number[]; values: number[] }>> {
+export async function samplesOf(
+  store: Store,
+  metric: string,
+  fromMs = 0,
+  toMs = 1e15,
+): Promise<Map<string, { timesMs: number[]; values: number[] }>> {
   const found = new Map<string, { timesMs: number[]; values: number[] }>();
   const matcher = { name: '__name__', op: '=' as const, value: metric, matches: (value: string) => value === metric };
   for await (const batch of store.select([matcher], { fromMs, toMs }, {}, new AbortController().signal)) {

@@ -27,7 +27,9 @@ export function picket(args: readonly string[], env: Readonly<Record<string, str
 }
 
 export function start(command: string, args: readonly string[], env: Readonly<Record<string, string>>): Running {
-  const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('PICKET_') && name !== 'NODE_OPTIONS' && name !== 'NODE_TEST_CONTEXT'));
+  const clean = Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !name.startsWith('PICKET_') && name !== 'NODE_OPTIONS' && name !== 'NODE_TEST_CONTEXT'),
+  );
   const child = spawn(command, args, { env: { ...clean, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
   let text = '';
   const collect = (chunk: Buffer): void => {
@@ -66,7 +68,13 @@ export async function freePort(): Promise<number> {
   });
 }
 
-export type CollectorProcess = Running & { readonly url: string; readonly agentUrl: string; readonly token: string; readonly port: number; readonly dataDir: string };
+export type CollectorProcess = Running & {
+  readonly url: string;
+  readonly agentUrl: string;
+  readonly token: string;
+  readonly port: number;
+  readonly dataDir: string;
+};
 
 export const ADMIN_TOKEN = 'test-admin-token-0123456789abcdef';
 
@@ -81,7 +89,13 @@ export async function startCollector(options: {
   const url = `http://127.0.0.1:${port}`;
   const running = picket(
     ['collector'],
-    { PICKET_DATA_DIR: options.dataDir, PICKET_LISTEN: `127.0.0.1:${port}`, PICKET_ADMIN_TOKEN: ADMIN_TOKEN, PICKET_LOG_LEVEL: 'info', ...options.env },
+    {
+      PICKET_DATA_DIR: options.dataDir,
+      PICKET_LISTEN: `127.0.0.1:${port}`,
+      PICKET_ADMIN_TOKEN: ADMIN_TOKEN,
+      PICKET_LOG_LEVEL: 'info',
+      ...options.env,
+    },
     options.nodeArgs,
   );
   const isUp = async (): Promise<boolean> => (await fetch(`${url}/-/healthy`)).ok;
@@ -112,7 +126,10 @@ export function startAgent(options: {
 
 /** Asks the collector's API as administrator; parsed JSON. */
 export async function api(collector: { url: string; token: string }, path: string, init: RequestInit = {}): Promise<unknown> {
-  const response = await fetch(collector.url + path, { ...init, headers: { authorization: `Bearer ${collector.token}`, 'content-type': 'application/json', ...init.headers } });
+  const response = await fetch(collector.url + path, {
+    ...init,
+    headers: { authorization: `Bearer ${collector.token}`, 'content-type': 'application/json', ...init.headers },
+  });
   const text = await response.text();
   if (!response.ok) throw new Error(`${path}: ${response.status} ${text}`);
   return text === '' ? undefined : JSON.parse(text);
@@ -120,7 +137,9 @@ export async function api(collector: { url: string; token: string }, path: strin
 
 /** A new enrolment token. */
 export async function enrollToken(collector: { url: string; token: string }, uses = 1): Promise<string> {
-  const answer = (await api(collector, '/api/v1/enroll', { method: 'POST', body: JSON.stringify({ uses, ttlSeconds: 3600 }) })) as { token: string };
+  const answer = (await api(collector, '/api/v1/enroll', { method: 'POST', body: JSON.stringify({ uses, ttlSeconds: 3600 }) })) as {
+    token: string;
+  };
   return answer.token;
 }
 

@@ -1,7 +1,17 @@
 /** A real collector and a real agent of this host, as processes: what a user has after `npm start`. */
 import { join } from 'node:path';
 import { buildPage } from '../../packaging/page.ts';
-import { api, enrollToken, eventually, freshFolder, ROOT, startAgent, startCollector, type CollectorProcess, type Running } from './processes.ts';
+import {
+  api,
+  enrollToken,
+  eventually,
+  freshFolder,
+  ROOT,
+  startAgent,
+  startCollector,
+  type CollectorProcess,
+  type Running,
+} from './processes.ts';
 
 export type Stack = {
   readonly url: string;

@@ -101,7 +101,9 @@ export class WireAgent {
     const nonce = randomBytes(32);
     const token = options.token === undefined ? undefined : decodeToken(options.token);
     const enroll = token?.ok
-      ? { enroll: { tokenId: token.value.tokenId, proof: enrollProof(tokenKey(token.value.secret), challenge, this.keys.publicKey, nonce) } }
+      ? {
+          enroll: { tokenId: token.value.tokenId, proof: enrollProof(tokenKey(token.value.secret), challenge, this.keys.publicKey, nonce) },
+        }
       : {};
     const wallMs = Date.now() + (options.wallOffsetMs ?? 0);
     return encodeHello(
@@ -179,7 +181,10 @@ export class WireAgent {
     const known = this.heard.find(test);
     if (known !== undefined) return known;
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`no such control message within ${timeoutMs} ms; heard ${JSON.stringify(this.heard.map((m) => m.kind))}`)), timeoutMs);
+      const timer = setTimeout(
+        () => reject(new Error(`no such control message within ${timeoutMs} ms; heard ${JSON.stringify(this.heard.map((m) => m.kind))}`)),
+        timeoutMs,
+      );
       const before = this.onControl;
       this.onControl = (message) => {
         before?.(message);
@@ -194,7 +199,8 @@ export class WireAgent {
   /** Waits until the sequence of a lane is acked. */
   async acked(sequence: number, lane = 0, timeoutMs = 5000): Promise<void> {
     await this.until(
-      (message) => message.kind === 'ack' && message.lane === lane && message.ranges.some(([from, to]) => from <= sequence && sequence < to),
+      (message) =>
+        message.kind === 'ack' && message.lane === lane && message.ranges.some(([from, to]) => from <= sequence && sequence < to),
       timeoutMs,
     );
   }

@@ -3,7 +3,17 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import { WebSocket } from 'ws';
-import { FrameKind, keyPairFromSeed, Lane, newKeyPair, pack, readFrame, signer, type DictionaryEntry, type ErrorCode } from '../../../protocol/index.ts';
+import {
+  FrameKind,
+  keyPairFromSeed,
+  Lane,
+  newKeyPair,
+  pack,
+  readFrame,
+  signer,
+  type DictionaryEntry,
+  type ErrorCode,
+} from '../../../protocol/index.ts';
 import { ingestStack, samplesOf, type IngestStack } from '../../support/ingest-stack.ts';
 import { eventually } from '../../support/processes.ts';
 import { WireAgent, type WireAgentOptions } from '../../support/wire-agent.ts';
@@ -165,7 +175,9 @@ describe('frames that are wrong', () => {
 
   test('acked samples that do not decode become a gap and harm nobody', async () => {
     const agent = await connected();
-    agent.send(agent.seal(FrameKind.samples, Lane.now, pack([[1, 1, Buffer.from([0]), Buffer.from([9, 9]), Buffer.from([255])]]), Date.now()));
+    agent.send(
+      agent.seal(FrameKind.samples, Lane.now, pack([[1, 1, Buffer.from([0]), Buffer.from([9, 9]), Buffer.from([255])]]), Date.now()),
+    );
     await agent.acked(0);
     const agentId = Buffer.from(agent.agentId).toString('hex');
     await eventually(() => stack.ingest.ledger.gapsOf(agentId).some((gap) => gap.cause === 'undecodable'), 2000);
@@ -277,7 +289,11 @@ describe('identity', () => {
   test('a stranger who signs with another key than he names is refused', async () => {
     const mine = newKeyPair();
     const { token } = await stack.ingest.tokens.create();
-    const agent = new WireAgent({ name: `host-${host++}`, token, keys: { publicKey: mine.publicKey, secretKey: keyPairFromSeed(randomBytes(32)).secretKey } });
+    const agent = new WireAgent({
+      name: `host-${host++}`,
+      token,
+      keys: { publicKey: mine.publicKey, secretKey: keyPairFromSeed(randomBytes(32)).secretKey },
+    });
     assert.equal(await rejection(agent), 'handshake_signature');
   });
 
