@@ -1,26 +1,29 @@
 /**
- * The agent, wired: gatherers -> batcher -> sealer -> spool and link. Everything that a collector may ask of it is in `configured`: how often to flush.
- * No other part of the agent knows more than its neighbours.
+ * The agent, wired: gatherers -> batcher -> sealer -> spool and link. Each part knows its neighbours only. Nothing here runs what a collector sends:
+ * all that it may ask for is how often to flush.
  */
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { encodeEvents, FrameKind, Lane, LANE_NAMES, type AgentEvent } from '../protocol/index.ts';
+import { LANE_NAMES } from '../protocol/index.ts';
 import { Batcher } from './batcher.ts';
 import { SegmentClock, systemTimers } from './clock.ts';
 import type { AgentConfig } from './config.ts';
+import { Documents } from './documents.ts';
 import { gatherOnce as printOnce } from './exposition.ts';
 import { Flusher } from './flush.ts';
 import { DEFAULT_SETTINGS, gatherers as allGatherers, type GatherSettings } from './gather/all.ts';
 import type { Gatherer, Tick } from './gather/gatherer.ts';
 import type { SelfSource } from './gather/self.ts';
 import { Identity, readBootId } from './identity.ts';
+import { keepInventory, readInventory } from './inventory.ts';
 import { LineSeries } from './line-series.ts';
 import { GapReporter } from './link/gap-reporter.ts';
-import { Link, type LinkLog } from './link/link.ts';
+import { Link, type LinkListener, type LinkLog } from './link/link.ts';
+import type { Transport } from './link/transport.ts';
 import { wsTransport } from './link/ws-transport.ts';
 import { endOf, readRunState, writeRunState } from './run-state.ts';
 import { Scheduler, type GatherLog } from './scheduler.ts';
-import { Sealer, type SealedFrame } from './sealer.ts';
+import { Sealer } from './sealer.ts';
 import { Spool, type SpoolLog } from './spool/spool.ts';
 import { AGENT_VERSION } from './version.ts';
 
@@ -31,6 +34,8 @@ export type AgentLog = LinkLog & GatherLog & SpoolLog;
 const RUN_STATE_MS = 60_000;
 /** How long a stopping agent waits for answers; with the grace of a tick and the last sync it ends within a second and a half. */
 const STOP_WAIT_MS = 600;
+/** The inventory is taken by a process of its own; in a bundle it is a file beside this one. */
+const INVENTORY_CHILD = join(import.meta.dirname, import.meta.filename.endsWith('.ts') ? 'inventory-child.ts' : 'inventory-child.mjs');
 
 /** Runs until the signal. Rejects with a sentence (AgentError, SpoolError) if it cannot start. */
 export async function runAgent(config: AgentConfig, { log, signal }: { log: AgentLog; signal: AbortSignal }): Promise<void> {
@@ -38,67 +43,86 @@ export async function runAgent(config: AgentConfig, { log, signal }: { log: Agen
   const transport = wsTransport({ url: config.collectorUrl, insecure: config.insecure, caFile: config.caFile });
   const identity = Identity.open({ directory, enrollToken: config.enrollToken, rootfs: paths.rootfs });
   const bootId = readBootId(paths.procfs);
-  const clock = new SegmentClock();
-  const wallMs = (): number => Math.floor(clock.wallMs());
   const sealer = new Sealer({ agentId: identity.agentId, fleetId: identity.fleetId, sign: identity.sign, random: randomBytes });
   const { now, logs, bulk } = config.spool;
   const spool = Spool.open({ directory: join(directory, 'spool'), epoch: sealer.epochName, lanes: [now, logs, bulk], nowMs: Date.now, log });
-  // The lock of the spool is held from here on: nobody else writes the run's record.
-  const previous = readRunState(directory);
-  const newestMs = spool.stats().newestMs;
+  // The spool's lock is held from here on: nobody else writes the record of the last run.
+  const before = readRunState(directory);
+  const previous = before === undefined ? undefined : endOf(before, bootId, spool.stats().newestMs);
+  const line = openLine({ config, transport, identity, bootId, sealer, spool, log });
+  const record = (stopped: boolean): void => {
+    try {
+      writeRunState(directory, { epoch: sealer.epochName, bootId, lastMs: line.lastMs(), stopped });
+    } catch (error) {
+      log.warn({ err: error }, "the run's record was not written: the next start may not know how this run ended");
+    }
+  };
+  record(false);
+  line.start(previous);
+  const recording = setInterval(() => record(false), RUN_STATE_MS);
+  log.info({ directory, collector: config.collectorUrl, epoch: sealer.epochName, version: AGENT_VERSION }, 'agent started');
+  await aborted(signal);
+  clearInterval(recording);
+  await line.stop();
+  await spool.close();
+  record(true);
+  log.info({}, 'agent stopped');
+}
 
-  const offer = (frame: SealedFrame): void => link.offer(frame);
+type LineParts = {
+  readonly config: AgentConfig;
+  readonly transport: Transport;
+  readonly identity: Identity;
+  readonly bootId: string;
+  readonly sealer: Sealer;
+  readonly spool: Spool;
+  readonly log: AgentLog;
+};
+
+type Line = {
+  readonly start: (previous: ReturnType<typeof endOf> | undefined) => void;
+  readonly stop: () => Promise<void>;
+  readonly lastMs: () => number;
+};
+
+/** From the gatherers to the link. */
+function openLine({ config, transport, identity, bootId, sealer, spool, log }: LineParts): Line {
+  const clock = new SegmentClock();
+  const wallMs = (): number => clock.wallMs();
+  const monotonicMs = (): number => clock.monotonicMs();
+  const segment = () => clock.segment;
+  const timing = { wallMs, monotonicMs, timers: systemTimers };
+  const documents = new Documents({ sealer, segment, wallMs, bootId, offer: (frame) => link.offer(frame) });
+  const reporter = new GapReporter(spool, (events) => documents.gaps(events));
   const batcher = new Batcher({
     sealer,
-    segment: () => clock.segment,
+    segment,
     outlet: {
       dictionary(part) {
         spool.appendDictionary(part.epoch, part.from, part.to, part.bytes);
         link.announced(part.epoch, part.to);
       },
-      frame: offer,
+      frame: (frame) => link.offer(frame),
     },
-    renew,
+    renew: () => documents.renew(batcher.lastMs),
   });
-  const flusher = new Flusher({
-    agentId: identity.agentId,
-    wallMs: () => clock.wallMs(),
-    monotonicMs: () => clock.monotonicMs(),
-    timers: systemTimers,
-    flushMs: config.flushMs,
-    offlineFlushMs: config.offlineFlushMs,
-    flush: () => batcher.flush(),
-  });
-  const reporter = new GapReporter(spool, (events) => sealEvents(events));
-  const link: Link = new Link({
-    transport,
-    identity,
-    spool,
-    name: config.name,
-    bootId,
-    agentVersion: AGENT_VERSION,
-    epoch: () => sealer.epoch,
-    segment: () => clock.segment,
-    wallMs: () => clock.wallMs(),
-    monotonicMs: () => clock.monotonicMs(),
-    timers: systemTimers,
-    random: Math.random,
-    randomBytes,
-    log,
-    listener: {
-      online: () => flusher.setOnline(true),
-      offline() {
-        flusher.setOnline(false);
-        reporter.forget();
-      },
-      acked: (epoch, lane, ranges) => reporter.acked(epoch, lane, ranges),
-      refused: () => reporter.forget(),
-      config(message) {
-        flusher.live(message.liveMs);
-        batcher.setHints(message.hints);
-      },
+  const { flushMs, offlineFlushMs } = config;
+  const flusher = new Flusher({ ...timing, agentId: identity.agentId, flushMs, offlineFlushMs, flush: () => batcher.flush() });
+  const listener: LinkListener = {
+    online: () => flusher.setOnline(true),
+    offline() {
+      flusher.setOnline(false);
+      reporter.forget();
     },
-  });
+    acked: (epoch, lane, ranges) => reporter.acked(epoch, lane, ranges),
+    refused: () => reporter.forget(),
+    config(message) {
+      flusher.live(message.liveMs);
+      batcher.setHints(message.hints);
+    },
+  };
+  const own = { name: config.name, bootId, agentVersion: AGENT_VERSION, epoch: () => sealer.epoch, segment };
+  const link: Link = new Link({ ...timing, ...own, transport, identity, spool, listener, random: Math.random, randomBytes, log });
   const lineSeries = new LineSeries(batcher);
   const scheduler = new Scheduler({
     gatherers: scheduled(config, selfSource(spool, link, wallMs), clock),
@@ -110,94 +134,41 @@ export async function runAgent(config: AgentConfig, { log, signal }: { log: Agen
     onTick,
     log,
   });
-  let recordedMs = clock.monotonicMs();
+  let stopInventory = async (): Promise<void> => {};
 
-  clock.onStep((segment, stepMs) => {
+  clock.onStep((begun, stepMs) => {
     // What is pending ran in the segment before; the collector hears of the new one before it sees a frame of it.
     batcher.flush();
     link.sendState();
-    sealEvents([{ type: 'clock', atMs: wallMs(), segment: segment.number, stepMs }]);
-    log.warn({ stepMs, segment: segment.number }, "the machine's clock was stepped");
+    documents.clockStepped(begun, stepMs);
+    log.warn({ stepMs, segment: begun.number }, "the machine's clock was stepped");
   });
-
-  sealEvents([
-    {
-      type: 'start',
-      atMs: wallMs(),
-      version: AGENT_VERSION,
-      bootId,
-      ...(previous === undefined ? {} : { previous: endOf(previous, bootId, newestMs) }),
-    },
-  ]);
-  record(false);
-  link.start();
-  scheduler.start();
-  log.info({ directory, collector: config.collectorUrl, epoch: sealer.epochName, version: AGENT_VERSION }, 'agent started');
-
-  await aborted(signal);
-  await scheduler.stop();
-  flusher.stop();
-  batcher.flush();
-  sealEvents([{ type: 'stop', atMs: wallMs() }]);
-  await syncSpool();
-  await link.stop(STOP_WAIT_MS);
-  await spool.close();
-  record(true);
-  log.info({}, 'agent stopped');
 
   function onTick(tick: Tick, ran: readonly Gatherer[]): void {
     lineSeries.set(link.stats, batcher.drops);
     batcher.endTick(tick, ran);
     flusher.tickDone(batcher.takeCrossed());
     if (link.isOnline) reporter.report();
-    void syncSpool();
-    if (tick.monotonicMs - recordedMs < RUN_STATE_MS) return;
-    recordedMs = tick.monotonicMs;
-    record(false);
+    void syncSpool(spool, log);
   }
 
-  function sealEvents(events: readonly AgentEvent[]): SealedFrame {
-    const atMs = wallMs();
-    const frame = sealer.seal({
-      kind: FrameKind.events,
-      lane: Lane.now,
-      bytes: encodeEvents(events),
-      dictionaryLength: 0,
-      segment: clock.segment,
-      fromMs: atMs,
-      toMs: atMs,
-      samples: 0,
-    });
-    offer(frame);
-    return frame;
-  }
-
-  /** One epoch ends as if the agent had stopped, the next begins as if it had started. */
-  function renew(): void {
-    const epoch = sealer.epochName;
-    sealEvents([{ type: 'stop', atMs: wallMs() }]);
-    sealer.renew();
-    sealEvents([{ type: 'start', atMs: wallMs(), version: AGENT_VERSION, bootId, previous: { epoch, end: 'stopped', lastMs: batcher.lastMs } }]);
-    record(false);
-    log.info({ epoch: sealer.epochName }, 'dictionary worn out, new epoch');
-  }
-
-  async function syncSpool(): Promise<void> {
-    try {
-      await spool.sync();
-    } catch (error) {
-      // Told by the spool's own log and figures; tried again in a second.
-      log.debug({ err: error }, 'spool not synced');
-    }
-  }
-
-  function record(stopped: boolean): void {
-    try {
-      writeRunState(directory, { epoch: sealer.epochName, bootId, lastMs: batcher.lastMs, stopped });
-    } catch (error) {
-      log.warn({ err: error }, "the run's record was not written: the next start may not know how this run ended");
-    }
-  }
+  return {
+    lastMs: () => batcher.lastMs,
+    start(previous) {
+      documents.start(previous);
+      link.start();
+      scheduler.start();
+      stopInventory = startInventory(documents, log);
+    },
+    async stop() {
+      await Promise.all([stopInventory(), scheduler.stop()]);
+      flusher.stop();
+      batcher.flush();
+      documents.stop();
+      await syncSpool(spool, log);
+      await link.stop(STOP_WAIT_MS);
+    },
+  };
 }
 
 /** Gathers once and gives what was gathered in Prometheus's text format. */
@@ -208,6 +179,25 @@ export async function gatherOnce(config: AgentConfig): Promise<string> {
     return await printOnce(list, clock, systemTimers, { info: () => {}, warn: () => {} });
   } finally {
     for (const gatherer of list) gatherer.close();
+  }
+}
+
+function startInventory(documents: Documents, log: AgentLog): () => Promise<void> {
+  const kept = keepInventory({
+    read: (signal) => readInventory({ childPath: INVENTORY_CHILD, signal }),
+    timers: systemTimers,
+    onInventory: (inventory) => documents.inventory(inventory),
+    onFailure: (error) => log.warn({ err: error }, 'no inventory taken'),
+  });
+  return () => kept.stop();
+}
+
+async function syncSpool(spool: Spool, log: AgentLog): Promise<void> {
+  try {
+    await spool.sync();
+  } catch (error) {
+    // Told by the spool's own figures; tried again in a second.
+    log.debug({ err: error }, 'spool not synced');
   }
 }
 
