@@ -15,8 +15,8 @@ const HARSH_TICKS = 3600;
 /** Pieces of one shape that are taken from a data set, evenly spread over its time. */
 const SPANS_MAX = 40;
 /** How long one speed is measured, in turns of which the best counts: the machine may be shared. */
-const TURN_MS = 60;
-const TURNS = 4;
+const TURN_MS = 20;
+const TURNS = 12;
 
 type DataSet = { name: string; columns: Float64Array; rows: number; metrics: string[] };
 type Piece = { values: Float64Array; seriesCount: number; ticks: number };
