@@ -106,7 +106,7 @@ export class DictionaryShelf {
 
   /** False if the disk did not take all of it. */
   async sync(): Promise<boolean> {
-    if (this.#file?.suspect === true) this.#renew(this.#file);
+    if (this.#file?.suspect === true && !this.#renew(this.#file)) return false;
     if (this.flush() !== undefined) return false;
     try {
       await this.#file?.sync();
@@ -153,12 +153,14 @@ export class DictionaryShelf {
     return file;
   }
 
-  /** After a failed sync nothing written to the file counts: all of it goes to a new file, which then takes the place of the old. */
-  #renew(file: DurableFile): void {
-    const { entries } = this.#entries(this.#epoch, 0);
+  /** After a failed sync nothing written to the file counts: all of it goes to a new file, which then takes the place of the old. False if it cannot. */
+  #renew(file: DurableFile): boolean {
+    const { entries, damaged } = this.#entries(this.#epoch, 0);
+    if (damaged) return false;
+    const path = `${file.path}.new`;
+    let renewed: DurableFile | undefined;
     try {
-      const path = `${file.path}.new`;
-      const renewed = this.#create(path);
+      renewed = this.#create(path);
       let position = FILE_HEADER.length;
       for (const record of entries.map(encodeEntry)) {
         renewed.write(record, position);
@@ -167,11 +169,14 @@ export class DictionaryShelf {
       // Before the rename: that may be durable at any moment, and must then not name an empty file. Blocks; dictionaries are small and this is rare.
       renewed.syncNow();
       this.#fs.rename(path, file.path);
+      file.close();
       this.#file = renewed;
       this.#sizeBytes = position;
-      file.close();
+      return true;
     } catch (error) {
+      renewed?.close();
       errnoOf(error);
+      return false;
     }
   }
 

@@ -4,14 +4,7 @@ import { join } from 'node:path';
 import type { SpoolFs } from './disk.ts';
 import { tallyOf, type Epoch } from './epoch.ts';
 import { errnoOf, isFull } from './error.ts';
-import {
-  decodeRecordHeader,
-  encodeRecord,
-  payloadAt,
-  RECORD_HEADER_BYTES,
-  SPOOLED_BYTES_MAX,
-  type SpooledFrame,
-} from './record.ts';
+import { decodeRecordHeader, encodeRecord, payloadAt, RECORD_HEADER_BYTES, type SpooledFrame } from './record.ts';
 import { chargeOf, FRAME_STATE, Segment, type FrameState } from './segment.ts';
 
 export type LaneBounds = { readonly bytesMax: number; readonly ageMsMax: number };
@@ -24,6 +17,8 @@ const SEGMENTS_MIN = 8;
 const AGE_STEPS = 16;
 /** Frames that lie side by side are read at once up to this. */
 const READ_BYTES_MAX = 1024 * 1024;
+/** Memory that a lane keeps for putting records together. */
+const SCRATCH_BYTES_MAX = 64 * 1024;
 /** So many leases in a row may fail to read a frame (a cable, a controller) before it is counted as lost. */
 const READ_TRIES_MAX = 3;
 /** The machine's want, not the disk's: the frame is read later. */
@@ -39,8 +34,8 @@ export class Lane {
   readonly directory: string;
   readonly #fs: SpoolFs;
   readonly #segmentBytes: number;
-  /** One record at a time is put together here: an append is one write and no allocation. */
-  readonly #scratch = Buffer.allocUnsafeSlow(RECORD_HEADER_BYTES + SPOOLED_BYTES_MAX);
+  /** One record at a time is put together here, so that an append is one write. */
+  #scratch = Buffer.alloc(0);
   #segments: Segment[] = [];
   #open: Segment | undefined;
   #numberNext = 1;
@@ -104,10 +99,11 @@ export class Lane {
   /** Writes a frame behind all others. Throws the disk's error; the lane is then as before, and a broken segment is appended to no more. */
   append(frame: SpooledFrame, epoch: Epoch, state: FrameState, monotonicMs: number): void {
     const segment = this.#segmentFor(frame, monotonicMs);
-    const size = encodeRecord(this.#scratch, frame, epoch.id, segment.number);
+    const record = this.#room(RECORD_HEADER_BYTES + frame.bytes.length);
+    encodeRecord(record, frame, epoch.id, segment.number);
     let position: number;
     try {
-      position = segment.write(this.#scratch.subarray(0, size));
+      position = segment.write(record);
     } catch (error) {
       this.#cutBack(segment, errnoOf(error));
       throw error;
@@ -262,6 +258,13 @@ export class Lane {
       errnoOf(error);
     }
     this.#closeOpen();
+  }
+
+  /** Kept for the next record unless it is large. */
+  #room(sizeBytes: number): Buffer {
+    if (sizeBytes > SCRATCH_BYTES_MAX) return Buffer.allocUnsafeSlow(sizeBytes);
+    if (sizeBytes > this.#scratch.length) this.#scratch = Buffer.allocUnsafeSlow(2 ** Math.ceil(Math.log2(sizeBytes)));
+    return this.#scratch.subarray(0, sizeBytes);
   }
 
   /** Moves the cursor to the next held frame; its segment. */

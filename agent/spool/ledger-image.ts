@@ -34,8 +34,6 @@ export type Loss = {
 /** `id` names this state of the gap in this ledger: one that grows gets a new one, so that a late confirmation cannot swallow the growth. */
 export type Gap = Loss & { readonly id: number };
 
-export type Image = { readonly half: 0 | 1; readonly generation: number; readonly idNext: number; readonly gaps: Gap[]; readonly whole: boolean };
-
 export function encodeImage(gaps: readonly Gap[], generation: number, idNext: number): Buffer {
   assert(gaps.length <= GAPS_MAX, 'the ledger has as many slots as gaps');
   const bytes = Buffer.alloc(SLOT_BYTES * (1 + gaps.length));
@@ -66,26 +64,31 @@ function encodeSlot(slot: Buffer, gap: Gap, generation: number): void {
   slot.writeUInt32LE(crc32(slot.subarray(4), generation % 0x1_0000_0000), 0);
 }
 
-/** Undefined if its header is damaged; not `whole` if a gap is. */
-export function decodeImage(file: Buffer, half: 0 | 1, path: string): Image | undefined {
-  const bytes = file.subarray(half * HALF_BYTES, (half + 1) * HALF_BYTES);
-  if (bytes.compare(MAGIC, 0, 8, 4, 12) !== 0 || crc32(bytes.subarray(4, SLOT_BYTES)) !== bytes.readUInt32LE(0)) return undefined;
-  const version = bytes.readUInt32LE(12);
+export type ImageHeader = { readonly generation: number; readonly idNext: number; readonly count: number };
+
+/** Undefined if it is damaged or was never written. */
+export function decodeImageHeader(slot: Buffer, path: string): ImageHeader | undefined {
+  if (slot.compare(MAGIC, 0, 8, 4, 12) !== 0 || crc32(slot.subarray(4)) !== slot.readUInt32LE(0)) return undefined;
+  const version = slot.readUInt32LE(12);
   if (version > LEDGER_VERSION) {
     const message = `cannot read gap ledger ${path}: version ${version} is from a newer agent; run that one, or remove the file`;
     throw new SpoolError('spool_version', message);
   }
-  const generation = readUint64(bytes, 16);
-  const count = Math.min(bytes.readUInt32LE(32), GAPS_MAX);
+  return { generation: readUint64(slot, 16), idNext: readUint64(slot, 24), count: Math.min(slot.readUInt32LE(32), GAPS_MAX) };
+}
+
+/** The gaps out of the slots behind the header; fewer than it counts if some are damaged. */
+export function decodeGaps(slots: Buffer, header: ImageHeader): Gap[] {
   const gaps: Gap[] = [];
-  for (let index = 0; index < count; index++) {
-    const gap = decodeSlot(bytes.subarray(SLOT_BYTES * (1 + index), SLOT_BYTES * (2 + index)), generation);
+  for (let index = 0; index < header.count; index++) {
+    const gap = decodeSlot(slots.subarray(SLOT_BYTES * index, SLOT_BYTES * (index + 1)), header.generation);
     if (gap !== undefined) gaps.push(gap);
   }
-  return { half, generation, idNext: readUint64(bytes, 24), gaps, whole: gaps.length === count };
+  return gaps;
 }
 
 function decodeSlot(slot: Buffer, generation: number): Gap | undefined {
+  if (slot.length < SLOT_BYTES) return undefined;
   if (crc32(slot.subarray(4), generation % 0x1_0000_0000) !== slot.readUInt32LE(0)) return undefined;
   return {
     id: readUint64(slot, 8),

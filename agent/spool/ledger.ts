@@ -3,7 +3,19 @@ import assert from 'node:assert/strict';
 import type { SpoolFs } from './disk.ts';
 import { DurableFile } from './durable-file.ts';
 import { errnoOf, isFull, SpoolError } from './error.ts';
-import { CAUSE_BYTES_MAX, decodeImage, encodeImage, GAPS_MAX, HALF_BYTES, LEDGER_BYTES, type Gap, type Loss } from './ledger-image.ts';
+import {
+  CAUSE_BYTES_MAX,
+  decodeGaps,
+  decodeImageHeader,
+  encodeImage,
+  GAPS_MAX,
+  HALF_BYTES,
+  LEDGER_BYTES,
+  SLOT_BYTES,
+  type Gap,
+  type ImageHeader,
+  type Loss,
+} from './ledger-image.ts';
 
 /** Cause of a gap made of two with different causes, when the ledger was full. */
 export const CAUSE_SEVERAL = 'several';
@@ -180,23 +192,34 @@ export class Ledger {
     return file;
   }
 
-  /** False if there is something in the file and none of it can be read. */
+  /** False if there is something in the file and not all of it can be read. */
   #load(): boolean {
-    const bytes = Buffer.alloc(LEDGER_BYTES);
-    this.#file?.read(bytes, 0);
     // What an earlier process wrote may be in the kernel alone; the next write goes to the other half and must find this one safe.
     this.#file?.syncNow();
-    const images = [decodeImage(bytes, 0, this.#path), decodeImage(bytes, 1, this.#path)].filter((image) => image !== undefined);
-    images.sort((a, b) => b.generation - a.generation);
-    const image = images.find((candidate) => candidate.whole) ?? images[0];
-    if (image === undefined) return bytes.every((byte) => byte === 0);
+    const halves = ([0, 1] as const).map((half) => this.#readHalf(half));
+    const images = halves.flatMap(({ image }) => image ?? []).sort((a, b) => b.header.generation - a.header.generation);
+    const image = images.find(({ header, gaps }) => gaps.length === header.count) ?? images[0];
+    if (image === undefined) return halves.every(({ isBlank }) => isBlank);
     this.#gaps = image.gaps;
-    this.#idNext = Math.max(...images.map((candidate) => candidate.idNext));
-    this.#generation = images[0]?.generation ?? image.generation;
+    this.#idNext = Math.max(...images.map(({ header }) => header.idNext));
+    this.#generation = Math.max(...images.map(({ header }) => header.generation));
     this.#half = image.half;
     // And written once more: if a sync had failed before, the kernel now calls clean what is not on the disk.
     this.#changed = image.gaps.length > 0;
-    return image.whole;
+    return image.gaps.length === image.header.count;
+  }
+
+  #readHalf(half: 0 | 1): {
+    readonly isBlank: boolean;
+    readonly image?: { readonly half: 0 | 1; readonly header: ImageHeader; readonly gaps: Gap[] };
+  } {
+    const slot = Buffer.alloc(SLOT_BYTES);
+    this.#file?.read(slot, half * HALF_BYTES);
+    const header = decodeImageHeader(slot, this.#path);
+    if (header === undefined) return { isBlank: slot.every((byte) => byte === 0) };
+    const slots = Buffer.alloc(header.count * SLOT_BYTES);
+    this.#file?.read(slots, half * HALF_BYTES + SLOT_BYTES);
+    return { isBlank: false, image: { half, header, gaps: decodeGaps(slots, header) } };
   }
 
   /** Makes room for one gap by merging the two that lie nearest to each other; frames, samples and bytes stay right. */

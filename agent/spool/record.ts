@@ -64,11 +64,10 @@ export function decodeSegmentHeader(bytes: Buffer): SegmentHeader | undefined {
 }
 
 /**
- * Writes the record of a frame to the start of `into` and returns its size. The checksums are seeded with the segment's number: blocks of
+ * Writes the record of a frame into bytes of its size. The checksums are seeded with the segment's number: blocks of
  * another segment that a file system brings back after a power cut are not taken for this one's.
  */
-export function encodeRecord(into: Buffer, frame: SpooledFrame, epoch: Uint8Array, segment: number): number {
-  const size = RECORD_HEADER_BYTES + frame.bytes.length;
+export function encodeRecord(into: Buffer, frame: SpooledFrame, epoch: Uint8Array, segment: number): void {
   into.writeUInt32LE(RECORD_MAGIC_NUMBER, 0);
   into.writeUInt32LE(crc32(frame.bytes, segment % TWO_TO_32), 8);
   into.writeUInt32LE(frame.bytes.length, 12);
@@ -79,7 +78,6 @@ export function encodeRecord(into: Buffer, frame: SpooledFrame, epoch: Uint8Arra
   into.writeUInt32LE(frame.samples, 56);
   into.writeUInt32LE(crc32(into.subarray(8, RECORD_HEADER_BYTES), segment % TWO_TO_32), 4);
   into.set(frame.bytes, RECORD_HEADER_BYTES);
-  return size;
 }
 
 /** Undefined if there is no whole, right header at `position`. */

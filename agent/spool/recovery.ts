@@ -178,7 +178,14 @@ class Recovery {
       const fromSequence = after.sequence + 1;
       const frames = before.sequence - fromSequence;
       if (frames > 0) {
-        this.#lose(after.epoch, cause, { fromSequence, toSequence: before.sequence, fromMs: after.toMs, toMs: before.fromMs, frames, ...size });
+        this.#lose(after.epoch, cause, {
+          fromSequence,
+          toSequence: before.sequence,
+          fromMs: after.toMs,
+          toMs: before.fromMs,
+          frames,
+          ...size,
+        });
       }
       return;
     }

@@ -13,6 +13,8 @@ export type FrameState = (typeof FRAME_STATE)[keyof typeof FRAME_STATE];
 const CHARGE_BYTES_MIN = 512;
 /** First capacity of the columns: some minutes of a quiet host. They double, and shrink to fit when the segment is closed to appends. */
 const CAPACITY_FIRST = 64;
+/** Three float64, three uint32 and a byte. */
+const FRAME_INDEX_BYTES = 3 * 8 + 3 * 4 + 1;
 
 /** Frames of one epoch that lie side by side: [first, end) of the index, sequences rising. */
 export type Run = { readonly epoch: Epoch; readonly first: number; end: number };
@@ -51,13 +53,7 @@ export class Segment {
   #chargeBytes = SEGMENT_HEADER_BYTES;
   /** Everything before it is gone. */
   #liveFrom = 0;
-  #positions = new Uint32Array(CAPACITY_FIRST);
-  #lengths = new Uint32Array(CAPACITY_FIRST);
-  #samples = new Uint32Array(CAPACITY_FIRST);
-  #sequences = new Float64Array(CAPACITY_FIRST);
-  #fromMs = new Float64Array(CAPACITY_FIRST);
-  #toMs = new Float64Array(CAPACITY_FIRST);
-  #states = new Uint8Array(CAPACITY_FIRST);
+  #columns = columnsOf(0);
 
   constructor(number: number, path: string, sizeBytes: number) {
     this.number = number;
@@ -90,7 +86,7 @@ export class Segment {
 
   /** Bytes of the index, for the benchmark and the bound. */
   get indexBytes(): number {
-    return this.#states.length * (3 * 4 + 3 * 8 + 1);
+    return this.#columns.states.length * FRAME_INDEX_BYTES;
   }
 
   /** Needs fdatasync before its held frames are safe from a power cut. What is acked already needs none. */
@@ -116,15 +112,16 @@ export class Segment {
 
   /** Enters a frame that lies at `position` into the index. */
   enter(epoch: Epoch, position: number, facts: FrameFacts, state: FrameState): void {
-    if (this.count === this.#states.length) this.#resize(this.count * 2);
+    if (this.count === this.#columns.states.length) this.#resize(Math.max(CAPACITY_FIRST, this.count * 2));
     const index = this.count++;
-    this.#positions[index] = position;
-    this.#lengths[index] = facts.length;
-    this.#samples[index] = facts.samples;
-    this.#sequences[index] = facts.sequence;
-    this.#fromMs[index] = facts.fromMs;
-    this.#toMs[index] = facts.toMs;
-    this.#states[index] = state;
+    const columns = this.#columns;
+    columns.positions[index] = position;
+    columns.lengths[index] = facts.length;
+    columns.samples[index] = facts.samples;
+    columns.sequences[index] = facts.sequence;
+    columns.fromMs[index] = facts.fromMs;
+    columns.toMs[index] = facts.toMs;
+    columns.states[index] = state;
     if (state !== FRAME_STATE.gone) this.live++;
     if (state === FRAME_STATE.leased) this.leased++;
     this.#chargeBytes += chargeOf(facts.length);
@@ -145,20 +142,20 @@ export class Segment {
   }
 
   state(index: number): FrameState {
-    return at(this.#states, index) as FrameState;
+    return at(this.#columns.states, index) as FrameState;
   }
 
   sequence(index: number): number {
-    return at(this.#sequences, index);
+    return at(this.#columns.sequences, index);
   }
 
   facts(index: number): FrameFacts {
     return {
-      sequence: at(this.#sequences, index),
-      length: at(this.#lengths, index),
-      fromMs: at(this.#fromMs, index),
-      toMs: at(this.#toMs, index),
-      samples: at(this.#samples, index),
+      sequence: at(this.#columns.sequences, index),
+      length: at(this.#columns.lengths, index),
+      fromMs: at(this.#columns.fromMs, index),
+      toMs: at(this.#columns.toMs, index),
+      samples: at(this.#columns.samples, index),
     };
   }
 
@@ -169,12 +166,12 @@ export class Segment {
   }
 
   positionOf(index: number): number {
-    return at(this.#positions, index);
+    return at(this.#columns.positions, index);
   }
 
   /** Position after the frame's record. */
   endOf(index: number): number {
-    return at(this.#positions, index) + RECORD_HEADER_BYTES + at(this.#lengths, index);
+    return at(this.#columns.positions, index) + RECORD_HEADER_BYTES + at(this.#columns.lengths, index);
   }
 
   setState(index: number, state: FrameState): void {
@@ -183,12 +180,12 @@ export class Segment {
     if (before === FRAME_STATE.leased) this.leased--;
     if (state === FRAME_STATE.leased) this.leased++;
     if (state === FRAME_STATE.gone) this.live--;
-    this.#states[index] = state;
+    this.#columns.states[index] = state;
   }
 
   /** First index from `from` on whose frame is in the state, or `count`. */
   nextIn(state: FrameState, from: number): number {
-    const found = this.#states.indexOf(state, from);
+    const found = this.#columns.states.indexOf(state, from);
     return found < 0 || found > this.count ? this.count : found;
   }
 
@@ -196,16 +193,16 @@ export class Segment {
   firstLive(run: Run): number {
     this.#skipGone();
     let index = Math.max(run.first, this.#liveFrom);
-    while (index < run.end && this.#states[index] === FRAME_STATE.gone) index++;
+    while (index < run.end && this.#columns.states[index] === FRAME_STATE.gone) index++;
     return Math.min(index, run.end);
   }
 
   /** Indexes of the epoch's frames with from <= sequence < to that are not gone, in order. */
   eachLive(epoch: Epoch, from: number, to: number, visit: (index: number) => void): void {
     for (const run of this.runs) {
-      if (run.epoch !== epoch || at(this.#sequences, run.end - 1) < from || at(this.#sequences, run.first) >= to) continue;
-      for (let index = this.#lowerBound(run, from); index < run.end && at(this.#sequences, index) < to; index++) {
-        if (this.#states[index] !== FRAME_STATE.gone) visit(index);
+      if (run.epoch !== epoch || at(this.#columns.sequences, run.end - 1) < from || at(this.#columns.sequences, run.first) >= to) continue;
+      for (let index = this.#lowerBound(run, from); index < run.end && at(this.#columns.sequences, index) < to; index++) {
+        if (this.#columns.states[index] !== FRAME_STATE.gone) visit(index);
       }
     }
   }
@@ -254,7 +251,7 @@ export class Segment {
   }
 
   #skipGone(): void {
-    while (this.#liveFrom < this.count && this.#states[this.#liveFrom] === FRAME_STATE.gone) this.#liveFrom++;
+    while (this.#liveFrom < this.count && this.#columns.states[this.#liveFrom] === FRAME_STATE.gone) this.#liveFrom++;
   }
 
   /** First index of the run, not before the first live one, whose sequence is not below `sequence`. */
@@ -263,22 +260,38 @@ export class Segment {
     let high = run.end;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (at(this.#sequences, middle) < sequence) low = middle + 1;
+      if (at(this.#columns.sequences, middle) < sequence) low = middle + 1;
       else high = middle;
     }
     return low;
   }
 
   #resize(capacity: number): void {
-    const size = Math.max(1, capacity);
-    this.#positions = resized(this.#positions, new Uint32Array(size));
-    this.#lengths = resized(this.#lengths, new Uint32Array(size));
-    this.#samples = resized(this.#samples, new Uint32Array(size));
-    this.#sequences = resized(this.#sequences, new Float64Array(size));
-    this.#fromMs = resized(this.#fromMs, new Float64Array(size));
-    this.#toMs = resized(this.#toMs, new Float64Array(size));
-    this.#states = resized(this.#states, new Uint8Array(size));
+    const before = this.#columns;
+    const columns = columnsOf(capacity);
+    columns.positions.set(before.positions.subarray(0, this.count));
+    columns.lengths.set(before.lengths.subarray(0, this.count));
+    columns.samples.set(before.samples.subarray(0, this.count));
+    columns.sequences.set(before.sequences.subarray(0, this.count));
+    columns.fromMs.set(before.fromMs.subarray(0, this.count));
+    columns.toMs.set(before.toMs.subarray(0, this.count));
+    columns.states.set(before.states.subarray(0, this.count));
+    this.#columns = columns;
   }
+}
+
+/** One piece of memory for all columns of a segment. */
+function columnsOf(capacity: number) {
+  const memory = new ArrayBuffer(capacity * FRAME_INDEX_BYTES);
+  return {
+    sequences: new Float64Array(memory, 0, capacity),
+    fromMs: new Float64Array(memory, capacity * 8, capacity),
+    toMs: new Float64Array(memory, capacity * 16, capacity),
+    positions: new Uint32Array(memory, capacity * 24, capacity),
+    lengths: new Uint32Array(memory, capacity * 28, capacity),
+    samples: new Uint32Array(memory, capacity * 32, capacity),
+    states: new Uint8Array(memory, capacity * 36, capacity),
+  };
 }
 
 type Column = Uint8Array | Uint32Array | Float64Array;
@@ -287,9 +300,4 @@ function at(column: Column, index: number): number {
   const value = column[index];
   assert(value !== undefined, 'an index lies inside its segment');
   return value;
-}
-
-function resized<C extends Column>(from: C, to: C): C {
-  to.set(from.subarray(0, to.length));
-  return to;
 }

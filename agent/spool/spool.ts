@@ -219,7 +219,8 @@ export class Spool {
     const home = this.#lane(lane);
     const cause = `refused:${code}`;
     home.each(known, sequence, sequence + 1, (segment, index) => this.#loseAt(home, segment, index, cause, 'refused'));
-    for (const { facts } of this.#afloat.take(known, lane, sequence, sequence + 1)) this.#losses.frame(known, lane, facts, cause, 'refused');
+    for (const { facts } of this.#afloat.take(known, lane, sequence, sequence + 1))
+      this.#losses.frame(known, lane, facts, cause, 'refused');
     this.#reclaim(home);
   }
 
@@ -337,7 +338,9 @@ export class Spool {
   /** What a floor says is gone is acked or in the ledger: the ledger must be on the disk before it. */
   #keepFloors(held: readonly HeldEpoch[]): void {
     if (!this.#ledger.writeNow()) return;
-    this.#floors.write(held.flatMap(({ epoch, lanes }) => lanes.filter(({ floor }) => floor > 0).map(({ lane, floor }) => ({ epoch, lane, floor }))));
+    this.#floors.write(
+      held.flatMap(({ epoch, lanes }) => lanes.filter(({ floor }) => floor > 0).map(({ lane, floor }) => ({ epoch, lane, floor }))),
+    );
   }
 
   /** Dictionaries of epochs of which no frame is left. */
@@ -381,7 +384,7 @@ export class Spool {
     this.#dropOld(lane);
     if (!this.#makeFit(lane, frame.bytes.length)) return 'spool_full';
     let drops = 0;
-    for (let isRetry = false; ; ) {
+    for (let isRetry = false; ;) {
       try {
         lane.append(frame, this.#epoch, lease ? FRAME_STATE.leased : FRAME_STATE.held, this.#monotonicMs());
         this.#noteDisk('');
