@@ -4,8 +4,8 @@
  */
 import type { JSX } from 'preact';
 import { causeSentence, clipGaps, pickets, shareOf } from './coverage.ts';
-import type { Picket } from './coverage.ts';
-import { formatDuration, formatTime } from './format.ts';
+import type { Picket, Share } from './coverage.ts';
+import { formatDuration, formatTime, NOTHING } from './format.ts';
 import type { HostWatch } from './host-watch.ts';
 import { Moment } from './status.tsx';
 import { ZOOM_MIN_MS } from './route.ts';
@@ -28,7 +28,7 @@ export function Fence({ watch }: { readonly watch: HostWatch }): JSX.Element {
       </div>
       <ul class="fence-legend">
         <li>
-          <i data-kind="live" /> live <b>{percentWords(share.liveMs, window.toMs - window.fromMs)}</b>
+          <i data-kind="live" /> live <b>{percentWords(share)}</b>
         </li>
         <li>
           <i data-kind="late" /> late <b>{formatDuration(share.lateMs)}</b>
@@ -85,15 +85,15 @@ function around(fromMs: number, toMs: number): [number, number] {
   return [fromMs - margin, toMs + margin];
 }
 
-function shareWords(share: { readonly liveMs: number; readonly lateMs: number; readonly gapMs: number }, spanMs: number): string {
-  return `Of the last ${formatDuration(spanMs)}: ${percentWords(share.liveMs, spanMs)} came live, ${formatDuration(share.lateMs)} late, ${formatDuration(share.gapMs)} is missing.`;
+function shareWords(share: Share, spanMs: number): string {
+  return `Of these ${formatDuration(spanMs)}: ${percentWords(share)} came live, ${formatDuration(share.lateMs)} late, ${formatDuration(share.gapMs)} is missing.`;
 }
 
-/** Never rounds up to 100 %: a fence with one hole is not whole. The newest second may still be on its way, so up to two seconds count as there. */
-function percentWords(partMs: number, wholeMs: number): string {
-  if (wholeMs <= 0) return '–';
-  const percent = Math.min(100, (partMs / Math.max(1, wholeMs - 2000)) * 100);
-  return percent >= 100 ? '100 %' : `${(Math.floor(percent * 10) / 10).toFixed(1)} %`;
+/** Of the time the collector knows of: not of the time before the host was enrolled. Never rounds up to 100 %: a fence with one hole is not whole. */
+function percentWords({ liveMs, lateMs, gapMs }: Share): string {
+  const known = liveMs + lateMs + gapMs;
+  if (known === 0) return NOTHING;
+  return liveMs === known ? '100 %' : `${(Math.floor((liveMs / known) * 1000) / 10).toFixed(1)} %`;
 }
 
 function picketWords(picket: Picket): string {

@@ -2,8 +2,12 @@
 import { STATUSES } from './contract.ts';
 import type { Host, HostsUpdate, Status } from './contract.ts';
 
-/** A minute of CPU per host for the small curve in its row. */
-export const PULSE_POINTS = 60;
+/** The small curve in a host's row shows this much of its CPU. An unwatched agent flushes each 5 s, so that is 24 points. */
+export const PULSE_MS = 120_000;
+/** One point per second at most. */
+const PULSE_POINTS_MAX = 121;
+
+export type Beat = { readonly atMs: number; readonly percent: number };
 
 export type SortKey = 'status' | 'name' | 'cpu' | 'memory' | 'disk' | 'load' | 'network' | 'age';
 export type Order = { readonly key: SortKey; readonly descending: boolean };
@@ -12,7 +16,7 @@ export type Counts = Readonly<Record<Status | 'all', number>>;
 
 export class Fleet {
   readonly #hosts = new Map<string, Host>();
-  readonly #pulses = new Map<string, number[]>();
+  readonly #pulses = new Map<string, Beat[]>();
 
   get size(): number {
     return this.#hosts.size;
@@ -46,17 +50,17 @@ export class Fleet {
     return changed;
   }
 
-  /** The last minute of CPU percent, oldest first. */
-  pulse(name: string): readonly number[] {
+  /** What is known of the last two minutes of CPU, oldest first. */
+  pulse(name: string): readonly Beat[] {
     return this.#pulses.get(name) ?? [];
   }
 
   #beat(host: Host): void {
     const percent = host.values?.cpuPercent;
-    if (percent === null || percent === undefined) return;
+    if (percent === null || percent === undefined || host.lastSampleMs === null) return;
     const pulse = this.#pulses.get(host.name) ?? [];
-    pulse.push(percent);
-    if (pulse.length > PULSE_POINTS) pulse.shift();
+    pulse.push({ atMs: host.lastSampleMs, percent });
+    while (pulse.length > PULSE_POINTS_MAX || (pulse[0]?.atMs ?? Infinity) < host.lastSampleMs - PULSE_MS) pulse.shift();
     this.#pulses.set(host.name, pulse);
   }
 

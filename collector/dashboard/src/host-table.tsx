@@ -5,7 +5,7 @@ import type { ReadonlySignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import type { Host } from './contract.ts';
 import { filterHosts, orderHosts } from './fleet.ts';
-import type { Filter, Order, SortKey } from './fleet.ts';
+import type { Beat, Filter, Order, SortKey } from './fleet.ts';
 import { formatBytes, formatPercent, formatValue, NOTHING } from './format.ts';
 import type { HostsWatch } from './hosts-watch.ts';
 import { Glyph } from './icons.tsx';
@@ -180,7 +180,7 @@ function SortMenu(): JSX.Element {
   );
 }
 
-type RowProps = { readonly host: Host; readonly pulse: readonly number[]; readonly index: number };
+type RowProps = { readonly host: Host; readonly pulse: readonly Beat[]; readonly index: number };
 
 function Row({ host, pulse, index }: RowProps): JSX.Element {
   const values = host.values;
@@ -196,7 +196,7 @@ function Row({ host, pulse, index }: RowProps): JSX.Element {
         <span class="system">{systemWords(host)}</span>
       </td>
       <td role="cell" class="cpu numeric" data-label="CPU">
-        <Sparkline values={pulse} />
+        <Sparkline pulse={pulse} />
         <b>{formatPercent(values?.cpuPercent)}</b>
       </td>
       <td role="cell" class="memory numeric" data-label="Memory" title={memoryWords(host)}>

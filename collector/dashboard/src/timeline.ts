@@ -81,9 +81,12 @@ export function largestSeries<T extends { readonly values: readonly (number | nu
   return { shown: series.filter((one) => keep.has(one)), hidden: series.length - SERIES_MAX };
 }
 
+/** Shares that are all of it add up to 100.0001 now and then. */
+const ROUNDING_PERCENT = 0.5;
+
 /** Top of the value axis: calm steps instead of a scale that breathes with the data. */
 export function axisTop(largest: number, unit: Unit): number {
-  if (unit === 'percent') return [5, 10, 25, 50, 100].find((top) => largest <= top) ?? Math.ceil(largest / 100) * 100;
+  if (unit === 'percent') return [5, 10, 25, 50, 100].find((top) => largest <= top + ROUNDING_PERCENT) ?? Math.ceil(largest / 100) * 100;
   if (!(largest > 0)) return 1;
   const base = unit === 'bytes' || unit === 'bytes_per_second' ? 1024 ** Math.max(0, Math.floor(Math.log2(largest) / 10)) : 1;
   const scaled = (largest * 1.05) / base;

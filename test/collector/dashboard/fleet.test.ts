@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readHost } from '../../../collector/dashboard/src/contract.ts';
 import type { Host } from '../../../collector/dashboard/src/contract.ts';
-import { countStatuses, filterHosts, Fleet, orderHosts, PULSE_POINTS, troubled } from '../../../collector/dashboard/src/fleet.ts';
+import { countStatuses, filterHosts, Fleet, orderHosts, PULSE_MS, troubled } from '../../../collector/dashboard/src/fleet.ts';
 
 function host(name: string, status: string, cpuPercent: number | null = null, more: Readonly<Record<string, unknown>> = {}): Host {
   const made = readHost({ name, status, values: { cpuPercent }, ...more });
@@ -28,17 +28,19 @@ test('the first event replaces the list, later ones change what they name', () =
   assert.equal(names(fleet.all()), 'd');
 });
 
-test('the pulse keeps a minute of CPU and beats once per sample', () => {
-  const fleet = new Fleet();
-  for (let second = 0; second < PULSE_POINTS + 5; second++) {
-    const update = { hosts: [host('a', 'up', second, { lastSampleMs: second * 1000 })] };
-    fleet.merge(update);
-    fleet.merge(update);
+test('the pulse keeps two minutes of CPU, however often samples come, and beats once per sample', () => {
+  for (const everyMs of [1000, 5000]) {
+    const fleet = new Fleet();
+    for (let i = 0; i <= 150; i++) {
+      const update = { hosts: [host('a', 'up', i, { lastSampleMs: i * everyMs })] };
+      fleet.merge(update);
+      fleet.merge(update);
+    }
+    assert.equal(fleet.pulse('a').length, PULSE_MS / everyMs + 1);
+    assert.deepEqual(fleet.pulse('a').at(-1), { atMs: 150 * everyMs, percent: 150 });
+    fleet.merge({ hosts: [], removed: ['a'] });
+    assert.deepEqual(fleet.pulse('a'), []);
   }
-  assert.equal(fleet.pulse('a').length, PULSE_POINTS);
-  assert.equal(fleet.pulse('a').at(-1), PULSE_POINTS + 4);
-  fleet.merge({ hosts: [], removed: ['a'] });
-  assert.deepEqual(fleet.pulse('a'), []);
 });
 
 test('every word of the filter must occur', () => {

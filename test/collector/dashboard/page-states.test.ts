@@ -34,7 +34,10 @@ type Scene = {
 type Inside = {
   readonly document: { readonly activeElement: unknown; readonly documentElement: { readonly dataset: Readonly<Record<string, string>> } };
   readonly navigator: { readonly clipboard: { readonly readText: () => Promise<string> } };
-  readonly getComputedStyle: (element: unknown) => {
+  readonly getComputedStyle: (
+    element: unknown,
+    pseudo?: string,
+  ) => {
     readonly color: string;
     readonly animationName: string;
     readonly backgroundImage: string;
@@ -152,7 +155,7 @@ describe('the page', { skip: browserMissing(), concurrency: 3 }, () => {
       const moving = await page
         .locator('.skeleton-row')
         .first()
-        .evaluate((row) => (globalThis as unknown as Inside).getComputedStyle(row).animationName);
+        .evaluate((row) => (globalThis as unknown as Inside).getComputedStyle(row, '::before').animationName);
       assert.equal(moving, 'none', 'nothing moves for those who asked for that');
       resolve();
       await page.locator('tr[data-host]').first().waitFor();

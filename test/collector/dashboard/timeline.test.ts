@@ -93,6 +93,7 @@ test('of too many series the largest stay, in their order, and the rest is count
 test('the value axis has a calm top and round lines up to it', () => {
   assert.equal(axisTop(3, 'percent'), 5);
   assert.equal(axisTop(51, 'percent'), 100);
+  assert.equal(axisTop(100.0004, 'percent'), 100, 'rounding does not double the axis');
   assert.equal(axisTop(130, 'percent'), 200);
   assert.equal(axisTop(0, 'load'), 1);
   assert.equal(axisTop(Number.NaN, 'load'), 1);
