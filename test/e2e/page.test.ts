@@ -1,8 +1,10 @@
-/** The page over the real line: the log-in, live values of this very host, its charts at one second, and a gap with its cause after the agent was away. */
+/** The page over the real line: the log-in, live values of this very host, its charts at one second, the gap with its cause after the agent was killed, and a collector that comes again. */
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Locator, Page } from 'playwright-core';
 import { browserMissing, openBrowser } from '../support/browser.ts';
+import { startAgent, startCollector } from '../support/processes.ts';
 import { startStack } from '../support/stack.ts';
 import type { Stack } from '../support/stack.ts';
 
@@ -11,45 +13,65 @@ const HOST = 'page-host';
 const CHANGE_MS_MAX = 2000;
 const CHARTS = ['cpu', 'memory', 'load', 'network', 'filesystem'];
 
-test(
-  'this host is on the page: logged in, listed with values, charted at one second',
-  { skip: browserMissing(), timeout: 60_000 },
-  async (context) => {
-    const stack = await startStack(HOST);
-    context.after(() => stack.close());
-    await using browser = await openBrowser({ viewport: { width: 1360, height: 900 } });
-    const page = await browser.context.newPage();
-    const faults = faultsOf(page, stack);
+test('this host is on the page, live, with its gaps', { skip: browserMissing(), timeout: 120_000 }, async (context) => {
+  // Ends in the opposite order: what was started last goes first.
+  await using running = new AsyncDisposableStack();
+  const stack = await startStack(HOST);
+  running.defer(() => stack.close());
+  const browser = running.use(await openBrowser({ viewport: { width: 1360, height: 900 } }));
+  const page = await browser.context.newPage();
+  const faults = faultsOf(page, stack);
 
-    await page.goto(stack.url);
-    await page.getByLabel('Admin token').fill(stack.token);
-    await page.getByRole('button', { name: 'Log in' }).click();
+  await page.goto(stack.url);
+  await page.getByLabel('Admin token').fill(stack.token);
+  await page.getByRole('button', { name: 'Log in' }).click();
 
-    await context.test('the overview has live values of CPU, memory, disk, load and network', async () => {
-      const row = page.locator(`tr[data-host="${HOST}"]`);
-      await row.waitFor();
-      assert.equal(await row.getAttribute('data-status'), 'up');
-      for (const cell of ['cpu', 'memory', 'disk']) await textOf(row.locator(`.${cell} b`), /^\d+(\.\d)? %$/);
-      await textOf(row.locator('.load b'), /^\d+\.\d\d$/);
-      await textOf(row.locator('.network b').first(), /^[\d.]+ (B|KiB|MiB|GiB)\/s$/);
-      await textOf(row.locator('.age'), /just now|^\d+ s ago$/);
-    });
+  await context.test('the overview has live values of CPU, memory, disk, load and network', async () => {
+    const row = page.locator(`tr[data-host="${HOST}"]`);
+    await row.waitFor();
+    assert.equal(await row.getAttribute('data-status'), 'up');
+    for (const cell of ['cpu', 'memory', 'disk']) await textOf(row.locator(`.${cell} b`), /^\d+(\.\d)? %$/);
+    await textOf(row.locator('.load b'), /^\d+\.\d\d$/);
+    await textOf(row.locator('.network b').first(), /^[\d.]+ (B|KiB|MiB|GiB)\/s$/);
+    await textOf(row.locator('.age'), /just now|^\d+ s ago$/);
+  });
 
-    await context.test('the only host is followed by the command that adds a second one', async () => {
-      await textOf(page.getByTestId('enroll-command'), new RegExp(`${stack.url}[^]*picket1_`));
-    });
+  await context.test('the only host is followed by the command that adds a second one', async () => {
+    await textOf(page.getByTestId('enroll-command'), new RegExp(`${stack.url}[^]*picket1_`));
+  });
 
-    await context.test('its charts fill each second while they are watched', async () => {
-      await page.locator(`tr[data-host="${HOST}"] a`).click();
-      for (const chart of CHARTS) await textOf(page.locator(`[data-chart="${chart}"] .legend li b`).first(), /\d/);
-      await page.locator('.live-sign[data-kind="live"]').waitFor();
-      await textOf(page.locator('.facts'), /Kernel[^]*\d/);
-      await changesWithin(page.locator('.freshness time'), 'datetime', CHANGE_MS_MAX);
-    });
+  await context.test('its charts fill each second while they are watched', async () => {
+    await page.locator(`tr[data-host="${HOST}"] a`).click();
+    for (const chart of CHARTS) await textOf(page.locator(`[data-chart="${chart}"] .legend li b`).first(), /\d/);
+    await page.locator('.live-sign[data-kind="live"]').waitFor();
+    await textOf(page.locator('.facts'), /Kernel[^]*\d/);
+    await changesWithin(page.locator('.freshness time'), 'datetime', CHANGE_MS_MAX);
+  });
 
-    await context.test('nothing failed on the way', () => assert.deepEqual(faults, []));
-  },
-);
+  await context.test('an agent that was killed leaves a hatched gap with its cause in every chart and in words', async () => {
+    await stack.agent.end('SIGKILL');
+    const again = startAgent({ collector: stack.collector, directory: join(stack.collector.dataDir, 'agent'), name: HOST });
+    running.defer(async () => void (await again.end()));
+    await page.locator('.gaps li[data-cause="agent_crashed"]').first().waitFor({ timeout: 25_000 });
+    const charts = await page.locator('.chart').count();
+    assert.ok(charts >= CHARTS.length);
+    assert.equal(await page.locator('.chart .span.gap[data-cause="agent_crashed"]').count(), charts);
+    await changesWithin(page.locator('.freshness time'), 'datetime', CHANGE_MS_MAX);
+  });
+
+  await context.test('nothing failed on the way', () => assert.deepEqual(faults, []));
+
+  await context.test('a collector that goes and comes again finds the page waiting, still logged in', async () => {
+    const { dataDir, port } = stack.collector;
+    await stack.collector.end('SIGKILL');
+    await page.locator('.banner').getByText('Not connected.').waitFor();
+    const again = await startCollector({ dataDir, port });
+    running.defer(async () => void (await again.end()));
+    await page.evaluate("dispatchEvent(new Event('online'))");
+    await page.locator('.banner').waitFor({ state: 'detached', timeout: 20_000 });
+    await changesWithin(page.locator('.freshness time'), 'datetime', CHANGE_MS_MAX);
+  });
+});
 
 /** Exceptions in the page, refusals by the content policy, requests elsewhere, and answers that are errors (but for the question before the log-in). */
 function faultsOf(page: Page, stack: Stack): string[] {
