@@ -42,8 +42,10 @@ export function encodeImage(gaps: readonly Gap[], generation: number, idNext: nu
   writeUint64(bytes, generation, 16);
   writeUint64(bytes, idNext, 24);
   bytes.writeUInt32LE(gaps.length, 32);
-  bytes.writeUInt32LE(crc32(bytes.subarray(4, SLOT_BYTES)), 0);
   gaps.forEach((gap, index) => encodeSlot(bytes.subarray(SLOT_BYTES * (1 + index), SLOT_BYTES * (2 + index)), gap, generation));
+  // Over all of them: slots of two attempts that were torn one after the other do not make a whole.
+  bytes.writeUInt32LE(crc32(bytes.subarray(SLOT_BYTES)), 36);
+  bytes.writeUInt32LE(crc32(bytes.subarray(4, SLOT_BYTES)), 0);
   return bytes;
 }
 
@@ -64,7 +66,7 @@ function encodeSlot(slot: Buffer, gap: Gap, generation: number): void {
   slot.writeUInt32LE(crc32(slot.subarray(4), generation % 0x1_0000_0000), 0);
 }
 
-export type ImageHeader = { readonly generation: number; readonly idNext: number; readonly count: number };
+export type ImageHeader = { readonly generation: number; readonly idNext: number; readonly count: number; readonly slotsCrc: number };
 
 /** Undefined if it is damaged or was never written. */
 export function decodeImageHeader(slot: Buffer, path: string): ImageHeader | undefined {
@@ -74,17 +76,22 @@ export function decodeImageHeader(slot: Buffer, path: string): ImageHeader | und
     const message = `cannot read gap ledger ${path}: version ${version} is from a newer agent; run that one, or remove the file`;
     throw new SpoolError('spool_version', message);
   }
-  return { generation: readUint64(slot, 16), idNext: readUint64(slot, 24), count: Math.min(slot.readUInt32LE(32), GAPS_MAX) };
+  return {
+    generation: readUint64(slot, 16),
+    idNext: readUint64(slot, 24),
+    count: Math.min(slot.readUInt32LE(32), GAPS_MAX),
+    slotsCrc: slot.readUInt32LE(36),
+  };
 }
 
-/** The gaps out of the slots behind the header; fewer than it counts if some are damaged. */
-export function decodeGaps(slots: Buffer, header: ImageHeader): Gap[] {
+/** The gaps out of the slots behind the header; not `whole` if any is damaged: the others may then be of different writes. */
+export function decodeGaps(slots: Buffer, header: ImageHeader): { readonly gaps: Gap[]; readonly whole: boolean } {
   const gaps: Gap[] = [];
   for (let index = 0; index < header.count; index++) {
     const gap = decodeSlot(slots.subarray(SLOT_BYTES * index, SLOT_BYTES * (index + 1)), header.generation);
     if (gap !== undefined) gaps.push(gap);
   }
-  return gaps;
+  return { gaps, whole: crc32(slots) === header.slotsCrc };
 }
 
 function decodeSlot(slot: Buffer, generation: number): Gap | undefined {

@@ -22,6 +22,8 @@ export const CAUSE_SEVERAL = 'several';
 /** Added to the distance of gaps that are on their way to the collector: merging one of them sends it twice. */
 const HANDED_OUT_DISTANCE = 2 ** 52;
 
+type Image = { readonly half: 0 | 1; readonly header: ImageHeader; readonly gaps: Gap[]; readonly whole: boolean };
+
 export class Ledger {
   readonly #fs: SpoolFs;
   readonly #path: string;
@@ -29,14 +31,13 @@ export class Ledger {
   #gaps: Gap[] = [];
   readonly #handedOut = new Set<number>();
   #idNext = 1;
+  /** Of the newest attempt to write. */
   #generation = 0;
   /** Where the newest write went, and whether it was synced: if not, the other half is the good one and the next write goes to this one again. */
   #half: 0 | 1 = 1;
   #halfSynced = true;
   #changed = false;
   #errno = '';
-  /** Attempts to write, so that a sync knows whether one came between. */
-  #writes = 0;
 
   private constructor(fs: SpoolFs, path: string) {
     this.#fs = fs;
@@ -119,19 +120,17 @@ export class Ledger {
   write(): boolean {
     if (!this.#changed) return true;
     const half = this.#halfSynced ? other(this.#half) : this.#half;
-    const generation = this.#generation + 1;
     try {
       const file = this.#openFile();
       // From here on the half is spoilt until a write and a sync have succeeded.
       this.#half = half;
       this.#halfSynced = false;
-      this.#writes++;
-      file.write(encodeImage(this.#gaps, generation, this.#idNext), half * HALF_BYTES);
+      this.#generation++;
+      file.write(encodeImage(this.#gaps, this.#generation, this.#idNext), half * HALF_BYTES);
     } catch (error) {
       this.#errno = errnoOf(error);
       return false;
     }
-    this.#generation = generation;
     this.#changed = false;
     this.#errno = '';
     return true;
@@ -154,10 +153,10 @@ export class Ledger {
   async sync(): Promise<boolean> {
     if (!this.unsynced) return true;
     if (!this.write()) return false;
-    const writes = this.#writes;
+    const generation = this.#generation;
     try {
       await this.#file?.sync();
-      if (writes === this.#writes) this.#halfSynced = true;
+      if (generation === this.#generation) this.#halfSynced = true;
       return true;
     } catch (error) {
       this.#distrust(error);
@@ -198,7 +197,7 @@ export class Ledger {
     this.#file?.syncNow();
     const halves = ([0, 1] as const).map((half) => this.#readHalf(half));
     const images = halves.flatMap(({ image }) => image ?? []).sort((a, b) => b.header.generation - a.header.generation);
-    const image = images.find(({ header, gaps }) => gaps.length === header.count) ?? images[0];
+    const image = images.find(({ whole }) => whole) ?? images[0];
     if (image === undefined) return halves.every(({ isBlank }) => isBlank);
     this.#gaps = image.gaps;
     this.#idNext = Math.max(...images.map(({ header }) => header.idNext));
@@ -206,20 +205,17 @@ export class Ledger {
     this.#half = image.half;
     // And written once more: if a sync had failed before, the kernel now calls clean what is not on the disk.
     this.#changed = image.gaps.length > 0;
-    return image.gaps.length === image.header.count;
+    return image.whole;
   }
 
-  #readHalf(half: 0 | 1): {
-    readonly isBlank: boolean;
-    readonly image?: { readonly half: 0 | 1; readonly header: ImageHeader; readonly gaps: Gap[] };
-  } {
+  #readHalf(half: 0 | 1): { readonly isBlank: boolean; readonly image?: Image } {
     const slot = Buffer.alloc(SLOT_BYTES);
     this.#file?.read(slot, half * HALF_BYTES);
     const header = decodeImageHeader(slot, this.#path);
     if (header === undefined) return { isBlank: slot.every((byte) => byte === 0) };
     const slots = Buffer.alloc(header.count * SLOT_BYTES);
     this.#file?.read(slots, half * HALF_BYTES + SLOT_BYTES);
-    return { isBlank: false, image: { half, header, gaps: decodeGaps(slots, header) } };
+    return { isBlank: false, image: { half, header, ...decodeGaps(slots, header) } };
   }
 
   /** Makes room for one gap by merging the two that lie nearest to each other; frames, samples and bytes stay right. */

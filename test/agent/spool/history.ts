@@ -231,7 +231,10 @@ export class History {
   #release(): void {
     this.#current.spool.release();
     for (const [key, lease] of this.#leases) if (lease === 'leased') this.#leases.set(key, 'free');
-    for (const frame of this.#frames.values()) frame.afloat = false;
+    for (const frame of this.#frames.values()) {
+      frame.unsure ||= frame.afloat;
+      frame.afloat = false;
+    }
     this.#lastLeased = [];
   }
 
