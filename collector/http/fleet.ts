@@ -69,7 +69,7 @@ export class Fleet {
     if (this.#reading !== undefined) return this.#reading;
     const startMs = performance.now();
     if (startMs - this.#readMs < Math.max(REFRESH_MS - 50, this.#tookMs)) return Promise.resolve();
-    this.#reading = this.#read(this.#abort.signal).finally(() => {
+    this.#reading = this.#readChanged().finally(() => {
       this.#readMs = startMs;
       this.#tookMs = 2 * (performance.now() - startMs);
       this.#reading = undefined;
@@ -77,25 +77,37 @@ export class Fleet {
     return this.#reading;
   }
 
-  async #read(signal: AbortSignal): Promise<void> {
+  /** Reads one host if it has changed; for who looks at that one alone. */
+  async refreshHost(host: RosterHost): Promise<void> {
+    if (this.#changed.delete(host.agentId) || !this.#hosts.has(host.name)) await this.#read([host], Infinity);
+  }
+
+  async #readChanged(): Promise<void> {
     const changed = this.#changed;
     this.#changed = new Set();
     const roster = this.#deps.roster.hosts();
     this.#forget(new Set(roster.map((host) => host.name)));
-    const unread = roster.filter((host) => !this.#hosts.has(host.name));
-    const known = roster.filter((host) => changed.has(host.agentId) && this.#hosts.has(host.name));
+    await this.#read(
+      roster.filter((host) => changed.has(host.agentId) || !this.#hosts.has(host.name)),
+      roster.length,
+    );
+  }
+
+  /** `hostCount`: how many hosts there are, to know when naming them spares nothing. */
+  async #read(hosts: readonly RosterHost[], hostCount: number): Promise<void> {
     const nowMs = this.#deps.nowMs();
+    const known = namesOf(hosts.filter((host) => this.#hosts.has(host.name)));
+    const unread = namesOf(hosts.filter((host) => !this.#hosts.has(host.name)));
     try {
-      await this.#readSpan(namesOf(known), roster.length, SHORT_MS, signal);
-      const lacking = known.filter((host) => lacks(this.#hosts.get(host.name), nowMs));
-      const lengthy = namesOf([...unread, ...lacking]);
-      await this.#readSpan(lengthy, roster.length, LONG_MS, signal);
+      await this.#readSpan(known, hostCount, SHORT_MS);
+      const lengthy = [...unread, ...known.filter((name) => lacks(this.#hosts.get(name), nowMs))];
+      await this.#readSpan(lengthy, hostCount, LONG_MS);
       for (const name of lengthy) this.#figuresOf(name).longReadMs = nowMs;
     } catch (error) {
-      for (const agentId of changed) this.#changed.add(agentId);
+      for (const host of hosts) this.#changed.add(host.agentId);
       throw error;
     }
-    const read = new Set([...unread, ...known].map((host) => host.agentId));
+    const read = new Set(hosts.map((host) => host.agentId));
     for (const listener of this.#listeners) listener(read);
   }
 
@@ -109,7 +121,7 @@ export class Fleet {
     return figures;
   }
 
-  async #readSpan(names: readonly string[], hostCount: number, spanMs: number, signal: AbortSignal): Promise<void> {
+  async #readSpan(names: readonly string[], hostCount: number, spanMs: number): Promise<void> {
     if (names.length === 0) return;
     const all = names.length === hostCount && hostCount > 1;
     const hosts = all || names.length > NAMED_HOSTS_MAX ? [] : [anyOf('instance', names)];
@@ -118,7 +130,7 @@ export class Fleet {
     const span = { fromMs: nowMs - spanMs, toMs: nowMs + AHEAD_MS };
     for (const [i, metric] of METRICS.entries()) {
       const found = new Map<string, Entries>();
-      await eachSeries(this.#deps.source, [...metric.matchers, ...hosts], span, signal, (series) => {
+      await eachSeries(this.#deps.source, [...metric.matchers, ...hosts], span, this.#abort.signal, (series) => {
         const host = labelValue(series.labels, 'instance');
         if (!wanted.has(host)) return;
         let entries = found.get(host);

@@ -50,12 +50,12 @@ export class HostList {
 
   /** The stream gets all hosts at once and from then on the changes, until it closes. */
   add(stream: EventStream): void {
-    this.#clients.set(stream, { changed: new Set(), removed: new Set() });
-    stream.onClose(() => this.#remove(stream));
     this.#timer ??= setInterval(() => void this.#look(), TICK_MS);
     this.#unsubscribe ??= this.#subscribe();
     this.#compare();
     stream.send('hosts', `{"hosts":[${[...this.#texts.values()].join(',')}],"removed":[]}`);
+    this.#clients.set(stream, { changed: new Set(), removed: new Set() });
+    stream.onClose(() => this.#remove(stream));
     void this.#look();
   }
 

@@ -71,8 +71,7 @@ class HostView {
     if (this.#looking || !this.#stream.ready) return;
     this.#looking = true;
     try {
-      await this.#deps.fleet.refresh();
-      this.#sendHost();
+      await this.#sendHost();
       await this.#sendPoints();
     } catch (error) {
       if (!this.#abort.signal.aborted) this.#deps.warn(error, 'the live points of a host could not be read');
@@ -81,9 +80,10 @@ class HostView {
     }
   }
 
-  #sendHost(): void {
+  async #sendHost(): Promise<void> {
     const host = this.#deps.roster.host(this.#name);
     if (host === undefined) return this.#stream.close();
+    await this.#deps.fleet.refreshHost(host);
     this.#agentId = host.agentId;
     this.#newestMs = Math.max(this.#newestMs, host.lastSampleMs ?? 0);
     const text = JSON.stringify(hostJson(host, this.#deps.fleet.values(host.name)));

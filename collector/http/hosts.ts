@@ -72,7 +72,7 @@ function* hostPieces(deps: HostsDeps): Generator<string> {
 
 async function oneHost(ctx: Context, deps: HostsDeps): Promise<void> {
   const host = hostOf(ctx, deps);
-  await deps.gate.run(ctx, QUERY_MS_MAX, () => deps.fleet.refresh());
+  await deps.gate.run(ctx, QUERY_MS_MAX, () => deps.fleet.refreshHost(host));
   sendJson(ctx, hostJson(host, deps.fleet.values(host.name)));
 }
 

@@ -108,6 +108,8 @@ export type Fakes = {
   readonly access: Access;
   readonly watched: string[];
   readonly unwatched: string[];
+  /** Resolves with the next end of a watch. */
+  untilUnwatched(): Promise<void>;
   readonly asked: { hosts: readonly string[] | 'all'; fromMs: number; toMs: number }[];
   readonly logged: string[];
   /** Set by tests. */
@@ -123,6 +125,7 @@ export function fakes(change: { readonly pageDir?: string; readonly access?: Par
   const nowMs = (): number => made.nowMs;
   const access = new Access({ records, adminToken: TOKEN, nowMs, ...change.access });
   const tokens = new Map<string, { id: string; createdMs: number; expiresAtMs: number; uses: number; usesLeft: number }>();
+  let onUnwatched = (): void => undefined;
   const { access: _access, ...rest } = change;
   const made: Fakes = {
     source,
@@ -131,6 +134,7 @@ export function fakes(change: { readonly pageDir?: string; readonly access?: Par
     access,
     watched: [],
     unwatched: [],
+    untilUnwatched: () => new Promise((resolve) => (onUnwatched = resolve)),
     asked: [],
     logged: [],
     state: 'ready',
@@ -151,7 +155,10 @@ export function fakes(change: { readonly pageDir?: string; readonly access?: Par
       roster,
       watch(agentId) {
         made.watched.push(agentId);
-        return () => void made.unwatched.push(agentId);
+        return () => {
+          made.unwatched.push(agentId);
+          onUnwatched();
+        };
       },
       enrolment: {
         async newToken(options) {
