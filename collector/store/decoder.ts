@@ -35,7 +35,10 @@ export class Decoder {
   #items: Item[] = [];
   #next = 0;
   #pendingBytes = 0;
-  #running: Promise<void> | undefined;
+  #isRunning = false;
+  #pushed = 0;
+  #done = 0;
+  #waiting: { readonly until: number; readonly resolve: () => void }[] = [];
   readonly #newest = new Map<AgentId, number>();
 
   constructor(host: DecoderHost) {
@@ -55,12 +58,23 @@ export class Decoder {
       this.#items.push({ generation, frame });
       this.#pendingBytes += frame.bytes.length;
     }
-    this.#running ??= this.#run();
+    this.#pushed += frames.length;
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    this.#run().catch((error: unknown) => {
+      // Nothing in a frame can get here: it is a mistake of ours, and going on would mean frames that are acked but never read.
+      process.nextTick(() => {
+        throw error;
+      });
+    });
   }
 
-  /** Resolves when everything pushed so far is in the head. */
-  async drain(): Promise<void> {
-    while (this.#running !== undefined) await this.#running;
+  /** Resolves when everything pushed so far is in the head, whatever comes meanwhile. */
+  drain(): Promise<void> {
+    if (this.#done === this.#pushed) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#waiting.push({ until: this.#pushed, resolve });
+    });
   }
 
   async #run(): Promise<void> {
@@ -76,13 +90,20 @@ export class Decoder {
       }
       this.#pendingBytes -= frame.bytes.length;
       this.#next++;
+      this.#done++;
       if (this.#next === this.#items.length || turn.due()) {
         this.#compact();
         this.#announce();
+        this.#wake();
         await turn.yield();
       }
     }
-    this.#running = undefined;
+    this.#isRunning = false;
+  }
+
+  #wake(): void {
+    for (const { resolve } of this.#waiting.filter(({ until }) => until <= this.#done)) resolve();
+    this.#waiting = this.#waiting.filter(({ until }) => until > this.#done);
   }
 
   #compact(): void {

@@ -15,7 +15,6 @@ export class EpochDictionary {
   /** Newest generation that holds a frame of this epoch. */
   generation = 0;
   readonly #index: NameIndex;
-  #order: Uint32Array = new Uint32Array();
 
   constructor(agentId: AgentId, epoch: Epoch, index: NameIndex) {
     this.agentId = agentId;
@@ -50,36 +49,9 @@ export class EpochDictionary {
     return stream;
   }
 
-  /** Entries that have this shape (several, if relayed for several sources). */
-  refsOf(shape: Shape): number[] {
-    const order = this.#sorted();
-    let low = 0;
-    let high = order.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.#shapeId(order[middle] as number) < shape.id) low = middle + 1;
-      else high = middle;
-    }
-    const refs: number[] = [];
-    while (low < order.length && this.#shapeId(order[low] as number) === shape.id) refs.push(order[low++] as number);
-    return refs;
-  }
-
   release(): void {
     for (const stream of this.streams) stream.release();
     for (const shape of this.shapes) this.#index.releaseShape(shape);
-  }
-
-  /** References sorted by the id of their shape: 4 bytes an entry where a map would take 50. */
-  #sorted(): Uint32Array {
-    if (this.#order.length !== this.length) {
-      this.#order = Uint32Array.from(this.shapes.keys()).sort((a, b) => this.#shapeId(a) - this.#shapeId(b) || a - b);
-    }
-    return this.#order;
-  }
-
-  #shapeId(ref: number): number {
-    return (this.shapes[ref] as Shape).id;
   }
 }
 
@@ -92,6 +64,8 @@ export class Stream {
   readonly #relayed = new Map<number, Source>();
   readonly #held = new Set<Source>();
   #bound = 0;
+  #ranks: Uint32Array = new Uint32Array();
+  #byRank: Uint32Array = new Uint32Array();
 
   constructor(dictionary: EpochDictionary, labels: Labels, index: NameIndex) {
     this.dictionary = dictionary;
@@ -114,10 +88,25 @@ export class Stream {
     return this.#relayed.get(ref) ?? this.source;
   }
 
-  /** Whether any of its series can be of these sources. */
-  hasAny(sources: ReadonlySet<Source>): boolean {
-    for (const source of this.#held) if (sources.has(source)) return true;
-    return false;
+  /** Who its series come from. */
+  get sources(): ReadonlySet<Source> {
+    return this.#held;
+  }
+
+  /** References in the order of source, metric and shape: the rank of each, and the reference of each rank. */
+  ranks(): { readonly ranks: Uint32Array; readonly byRank: Uint32Array } {
+    if (this.#byRank.length !== this.dictionary.length) {
+      const { shapes } = this.dictionary;
+      const order = (a: number, b: number): number => {
+        const x = shapes[a] as Shape;
+        const y = shapes[b] as Shape;
+        return this.sourceOf(a).id - this.sourceOf(b).id || x.metric.id - y.metric.id || x.id - y.id || a - b;
+      };
+      this.#byRank = Uint32Array.from(shapes.keys()).sort(order);
+      this.#ranks = new Uint32Array(shapes.length);
+      for (let rank = 0; rank < shapes.length; rank++) this.#ranks[this.#byRank[rank] as number] = rank;
+    }
+    return { ranks: this.#ranks, byRank: this.#byRank };
   }
 
   release(): void {

@@ -3,8 +3,10 @@ import type { SampleGroup } from '../../protocol/index.ts';
 import type { AgentId, Epoch } from '../model/ports.ts';
 import { Arena } from './arena.ts';
 import { type Block, OpenBlock, type SealedBlock } from './block.ts';
+import { Layout } from './layout.ts';
 import { EpochDictionary, type Stream } from './dictionary.ts';
 import { NameIndex } from './names.ts';
+import { WINDOW_MS } from './window.ts';
 
 /** Memory that all open blocks together aim at: with many series each gets fewer ticks before it is compressed. */
 const OPEN_BYTES_TARGET = 16 * 1024 * 1024;
@@ -13,6 +15,8 @@ const TICKS_MIN = 10;
 const TICKS_MAX = 60;
 /** Open blocks of one stream: groups of different intervals, times the live frames and the backlog that come in turns. */
 const OPEN_PER_STREAM_MAX = 16;
+/** Sets of series of one stream that are remembered: one per interval, and what comes and goes. */
+const LAYOUTS_PER_STREAM_MAX = 32;
 
 /** The blocks of one stream in one generation. */
 export class StreamBlocks {
@@ -20,9 +24,26 @@ export class StreamBlocks {
   readonly sealed: SealedBlock[] = [];
   /** The least recently used first. */
   readonly open: OpenBlock[] = [];
+  /** The latest used last. */
+  readonly #layouts: Layout[] = [];
 
   constructor(stream: Stream) {
     this.stream = stream;
+  }
+
+  /** One layout for equal references, so that blocks can be compared by it. */
+  layoutOf(refs: Uint32Array): Layout {
+    const layouts = this.#layouts;
+    for (let i = layouts.length - 1; i >= 0; i--) {
+      const layout = layouts[i] as Layout;
+      if (!equalRefs(layout.refs, refs)) continue;
+      if (i < layouts.length - 1) layouts.push(...layouts.splice(i, 1));
+      return layout;
+    }
+    if (layouts.length >= LAYOUTS_PER_STREAM_MAX) layouts.shift();
+    const layout = new Layout(refs, this.stream);
+    layouts.push(layout);
+    return layout;
   }
 
   /** In the order in which they were begun. */
@@ -108,13 +129,9 @@ export class Head {
     }
   }
 
-  /** Compresses what is still open in a generation that gets no more frames. Returns the number of blocks. */
+  /** Compresses what is still open of a stream in a generation that gets no more frames. */
   seal(generation: HeadGeneration, blocks: StreamBlocks): void {
-    for (const open of blocks.open) {
-      if (open.ticks > 0) blocks.sealed.push(open.seal(generation.arena, this.#nextBlock++));
-      this.#release(open);
-    }
-    blocks.open.length = 0;
+    for (const block of blocks.open.splice(0)) this.#sealOne(generation, blocks, block);
   }
 
   /** A generation has been cut: its blocks go, and with them the dictionaries that no newer generation uses. */
@@ -132,28 +149,31 @@ export class Head {
 
   #appendGroup(generation: HeadGeneration, blocks: StreamBlocks, group: SampleGroup): void {
     const { times, values } = group;
+    const layout = blocks.layoutOf(group.refs);
     const ticks = times.length;
     let done = 0;
     while (done < ticks) {
-      const block = this.#openFor(generation, blocks, group.refs, times[done] as number);
-      const count = Math.min(ticks - done, block.room);
-      block.append(times, values, done, done + count);
-      done += count;
+      const firstMs = times[done] as number;
+      const windowEnd = (Math.floor(firstMs / WINDOW_MS) + 1) * WINDOW_MS;
+      const block = this.#openFor(generation, blocks, layout, firstMs);
+      let end = Math.min(ticks, done + block.room);
+      while ((times[end - 1] as number) >= windowEnd) end--;
+      block.append(times, values, done, end);
+      done = end;
       if (block.room === 0) blocks.sealed.push(block.seal(generation.arena, this.#nextBlock++));
     }
   }
 
-  /** The open block of these series that ends closest before `timeMs`, or a new one. */
-  #openFor(generation: HeadGeneration, blocks: StreamBlocks, refs: Uint32Array, timeMs: number): OpenBlock {
+  /** The open block of these series and window that ends closest before `timeMs`, or a new one. */
+  #openFor(generation: HeadGeneration, blocks: StreamBlocks, layout: Layout, timeMs: number): OpenBlock {
     const { open } = blocks;
+    const window = Math.floor(timeMs / WINDOW_MS);
     let best = -1;
-    let shared = refs;
     for (let i = open.length - 1; i >= 0; i--) {
       const block = open[i] as OpenBlock;
-      if (!equalRefs(block.refs, refs)) continue;
-      shared = block.refs;
-      const isBefore = block.ticks === 0 || block.lastMs < timeMs;
-      if (isBefore && (best < 0 || endOf(block) > endOf(open[best] as OpenBlock))) best = i;
+      if (block.layout !== layout) continue;
+      const fits = block.ticks === 0 || (block.lastMs < timeMs && Math.floor(block.lastMs / WINDOW_MS) === window);
+      if (fits && (best < 0 || endOf(block) > endOf(open[best] as OpenBlock))) best = i;
     }
     if (best >= 0) {
       const block = open[best] as OpenBlock;
@@ -163,22 +183,24 @@ export class Head {
       }
       return block;
     }
-    if (open.length >= OPEN_PER_STREAM_MAX) {
-      const oldest = open.shift() as OpenBlock;
-      if (oldest.ticks > 0) blocks.sealed.push(oldest.seal(generation.arena, this.#nextBlock++));
-      this.#release(oldest);
-    }
-    const capacity = Math.floor(OPEN_BYTES_TARGET / 8 / (this.#openSeries + refs.length));
-    const block = new OpenBlock(this.#nextBlock++, shared, Math.min(TICKS_MAX, Math.max(TICKS_MIN, capacity)));
+    if (open.length >= OPEN_PER_STREAM_MAX) this.#sealOne(generation, blocks, open.shift() as OpenBlock);
+    const series = layout.refs.length;
+    const capacity = Math.floor(OPEN_BYTES_TARGET / 8 / (this.#openSeries + series));
+    const block = new OpenBlock(this.#nextBlock++, layout, Math.min(TICKS_MAX, Math.max(TICKS_MIN, capacity)));
     this.#openBytes += block.bytes;
-    this.#openSeries += refs.length;
+    this.#openSeries += series;
     open.push(block);
     return block;
   }
 
+  #sealOne(generation: HeadGeneration, blocks: StreamBlocks, block: OpenBlock): void {
+    if (block.ticks > 0) blocks.sealed.push(block.seal(generation.arena, this.#nextBlock++));
+    this.#release(block);
+  }
+
   #release(block: OpenBlock): void {
     this.#openBytes -= block.bytes;
-    this.#openSeries -= block.refs.length;
+    this.#openSeries -= block.layout.refs.length;
   }
 }
 
@@ -187,7 +209,6 @@ function endOf(block: OpenBlock): number {
 }
 
 function equalRefs(a: Uint32Array, b: Uint32Array): boolean {
-  if (a === b) return true;
   const length = a.length;
   if (length !== b.length) return false;
   for (let i = 0; i < length; i++) if (a[i] !== b[i]) return false;

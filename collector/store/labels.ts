@@ -2,7 +2,9 @@
 import type { Labels, Matcher } from '../model/labels.ts';
 import type { TimeRange } from '../model/ports.ts';
 import type { Head } from './head.ts';
+import type { Layout } from './layout.ts';
 import { type Matched, type NameIndex, seriesLabels, type Shape, type Source } from './names.ts';
+import { windowOf } from './window.ts';
 
 /** Where series are listed. */
 export interface SeriesPlace {
@@ -98,32 +100,34 @@ function compareLabels(a: Labels, b: Labels): number {
 export class HeadNames implements SeriesPlace {
   readonly index: NameIndex;
   readonly #head: Head;
-  readonly #windowMs: number;
 
-  constructor(head: Head, windowMs: number) {
+  constructor(head: Head) {
     this.index = head.index;
     this.#head = head;
-    this.#windowMs = windowMs;
   }
 
   visit(found: Matched, range: TimeRange, _signal: AbortSignal, visit: (source: Source, shape: Shape) => void): Promise<void> {
-    const from = Math.floor(range.fromMs / this.#windowMs) * this.#windowMs;
-    const to = (Math.floor(range.toMs / this.#windowMs) + 1) * this.#windowMs;
+    const first = windowOf(range.fromMs);
+    const last = windowOf(range.toMs);
     for (const generation of this.#head.generations) {
-      for (const [stream, blocks] of generation.streams) {
-        const seen = new Set<Uint32Array>();
+      for (const blocks of generation.streams.values()) {
+        const seen = new Set<Layout>();
         for (const block of blocks.inOrder()) {
-          if (block.lastMs < from || block.firstMs >= to || seen.has(block.refs)) continue;
-          seen.add(block.refs);
-          for (const ref of block.refs) {
-            const shape = stream.dictionary.shapes[ref] as Shape;
-            if (found.metrics.get(shape.metric.name)?.shapes.has(shape) !== true) continue;
-            const source = stream.sourceOf(ref);
-            if (found.sources.has(source)) visit(source, shape);
-          }
+          const window = windowOf(block.firstMs);
+          if (window < first || window > last || seen.has(block.layout)) continue;
+          seen.add(block.layout);
+          visitLayout(block.layout, found, visit);
         }
       }
     }
     return Promise.resolve();
+  }
+}
+
+function visitLayout(layout: Layout, found: Matched, visit: (source: Source, shape: Shape) => void): void {
+  for (const run of layout.runs) {
+    const shapes = found.sources.has(run.source) ? found.metrics.get(run.metric.name)?.shapes : undefined;
+    if (shapes === undefined) continue;
+    for (const shape of run.shapes) if (shapes.has(shape)) visit(run.source, shape);
   }
 }

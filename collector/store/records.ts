@@ -4,7 +4,7 @@
  */
 import type { RecordKind, RecordStore, StoredRecord } from '../model/ports.ts';
 import { checked, sealed } from './checksum.ts';
-import { type Database, type Operation, writeSynced } from './database.ts';
+import { compact, type Database, type Operation, writeSynced } from './database.ts';
 import { StoreError } from './errors.ts';
 
 /** First byte of a key: documents, or the store's own state. */
@@ -123,6 +123,10 @@ export class Records implements RecordStore {
       await iterator.close();
     }
     return found;
+  }
+
+  async compact(): Promise<void> {
+    await compact(this.#database, Buffer.from([0]), Buffer.from([0xff]));
   }
 
   async close(): Promise<void> {

@@ -3,7 +3,7 @@
  * decoded behind, while new frames are taken already.
  */
 import { digestOf, Lane } from '../../protocol/index.ts';
-import type { SequenceRange, StoreLoss } from '../model/ports.ts';
+import type { AgentId, Epoch, SequenceRange, StoreLoss } from '../model/ports.ts';
 import type { Received } from './received.ts';
 import type { WalEntry, WalFrame, WalGeneration, WalIdentity } from './wal.ts';
 import { countEntries } from './writer.ts';
@@ -15,12 +15,14 @@ export type Recovered = {
   readonly losses: readonly StoreLoss[];
   /** Dictionary frames by agent and epoch, in order. */
   readonly dictionaries: Map<string, Uint8Array[]>;
+  readonly forgotten: readonly { readonly generation: number; readonly agentId: AgentId; readonly epoch: Epoch }[];
 };
 
 /** Scans generations in order. What they hold goes into `received`; notes are obeyed. */
 export class Recovery {
   readonly #received: Received;
   readonly #losses: StoreLoss[] = [];
+  readonly #forgotten: { generation: number; agentId: AgentId; epoch: Epoch }[] = [];
   readonly #dictionaries = new Map<string, Uint8Array[]>();
   readonly #lanes = new Map<string, LaneSeen>();
   /** Highest frame of each lane, whose digest the next one must name. */
@@ -51,7 +53,7 @@ export class Recovery {
     for (const frame of this.#highest.values()) {
       this.#received.setDigest(frame.agentId, frame.epoch, frame.lane, frame.sequence, digestOf(frame.bytes));
     }
-    return { lastCommit: this.#commit ?? 0, losses: this.#losses, dictionaries: this.#dictionaries };
+    return { lastCommit: this.#commit ?? 0, losses: this.#losses, dictionaries: this.#dictionaries, forgotten: this.#forgotten };
   }
 
   #enter(generation: number, entry: WalEntry): void {
@@ -67,7 +69,10 @@ export class Recovery {
         this.#expected = entry.entries;
         if (entry.note.kind === 'collapse')
           this.#received.collapse(entry.note.agentId, entry.note.epoch, entry.note.lane, entry.note.floor);
-        if (entry.note.kind === 'forget') this.#received.forget(entry.note.agentId, entry.note.epoch);
+        if (entry.note.kind === 'forget') {
+          this.#received.forget(entry.note.agentId, entry.note.epoch);
+          this.#forgotten.push({ generation, agentId: entry.note.agentId, epoch: entry.note.epoch });
+        }
         return;
       case 'frame':
         this.#expected = entry.entries;

@@ -1,14 +1,15 @@
 /** Reads samples: matches the selector in head and partitions, collects pieces metric by metric, yields finished series in batches. Not PromQL. */
 import type { Matcher } from '../model/labels.ts';
 import type { ColumnBatch, SelectHints, SeriesColumns, TimeRange } from '../model/ports.ts';
-import { Assembly, lowerBound, type Piece, SampleBudget, upperBound } from './assembly.ts';
-import { type Block, columnOf } from './block.ts';
+import { Assembly, lowerBound, SampleBudget, upperBound } from './assembly.ts';
+import type { Block } from './block.ts';
 import type { Stream } from './dictionary.ts';
 import type { Head, HeadGeneration } from './head.ts';
 import type { Matched, MatchedMetric, NameIndex, Source } from './names.ts';
+import { Turn } from './turn.ts';
 
 /** Sources whose series of one metric are held at a time. */
-const SOURCES_PER_STEP = 256;
+const SOURCES_PER_STEP = 64;
 /** Samples after which a batch is handed out. */
 const BATCH_SAMPLES = 128 * 1024;
 
@@ -20,7 +21,13 @@ export interface PieceSource {
 }
 
 /** One select under way. */
-export type Read = { readonly range: TimeRange; readonly assembly: Assembly; readonly budget: SampleBudget; readonly signal: AbortSignal };
+export type Read = {
+  readonly range: TimeRange;
+  readonly assembly: Assembly;
+  readonly budget: SampleBudget;
+  readonly signal: AbortSignal;
+  readonly turn: Turn;
+};
 
 /** `places` in the order in which their samples were stored. */
 export async function* select(
@@ -32,7 +39,7 @@ export async function* select(
 ): AsyncGenerator<ColumnBatch> {
   signal.throwIfAborted();
   const matched = places.map((place) => ({ place, found: place.index.match(matchers) }));
-  const read: Read = { range, assembly: new Assembly(range), budget: new SampleBudget(hints.samplesMax), signal };
+  const read: Read = { range, assembly: new Assembly(range), budget: new SampleBudget(hints.samplesMax), signal, turn: new Turn() };
   const steps = sourceSteps(matched.map(({ found }) => found));
   let batch: SeriesColumns[] = [];
   let samples = 0;
@@ -42,6 +49,7 @@ export async function* select(
         const metric = found.metrics.get(name);
         if (metric === undefined) continue;
         await place.collect(metric, steps.length === 1 ? found.sources : sourcesOf(found, step), read);
+        if (read.turn.due()) await read.turn.yield();
         signal.throwIfAborted();
       }
       for (const series of read.assembly.drain()) {
@@ -94,21 +102,11 @@ export class HeadView implements PieceSource {
 
   collect(metric: MatchedMetric, sources: ReadonlySet<Source>, read: Read): void {
     for (const stream of this.#streams) {
-      if (stream.hasAny(sources)) this.#collectStream(stream, metric, sources, read);
-    }
-  }
-
-  #collectStream(stream: Stream, metric: MatchedMetric, sources: ReadonlySet<Source>, read: Read): void {
-    const blocks = this.#blocksOf(stream, read.range);
-    if (blocks.length === 0) return;
-    for (const shape of metric.shapes) {
-      for (const ref of stream.dictionary.refsOf(shape)) {
-        const source = stream.sourceOf(ref);
+      let blocks: Block[] | undefined;
+      for (const source of stream.sources) {
         if (!sources.has(source)) continue;
-        for (const block of blocks) {
-          const piece = pieceOf(block, ref, read);
-          if (piece !== undefined) read.assembly.add(source, shape, piece);
-        }
+        blocks ??= this.#blocksOf(stream, read.range);
+        for (const block of blocks) collectBlock(block, source, metric, read);
       }
     }
   }
@@ -124,10 +122,17 @@ export class HeadView implements PieceSource {
   }
 }
 
-function pieceOf(block: Block, ref: number, read: Read): Piece | undefined {
-  const column = columnOf(block.refs, ref);
-  if (column < 0) return undefined;
-  const times = block.times();
-  read.budget.take(upperBound(times, read.range.toMs) - lowerBound(times, read.range.fromMs));
-  return { times, values: block.column(column) };
+function collectBlock(block: Block, source: Source, metric: MatchedMetric, read: Read): void {
+  const { range, budget, assembly } = read;
+  for (const run of block.layout.runsOf(source, metric.metric)) {
+    const wanted = run.shapes.filter((shape) => metric.shapes.has(shape)).length;
+    if (wanted === 0) continue;
+    const times = block.times();
+    budget.take(wanted * (upperBound(times, range.toMs) - lowerBound(times, range.fromMs)));
+    const values = block.values(run);
+    for (const [i, shape] of run.shapes.entries()) {
+      if (metric.shapes.has(shape))
+        assembly.add(source, shape, { times, values: values.subarray(i * times.length, (i + 1) * times.length) });
+    }
+  }
 }

@@ -18,27 +18,32 @@ import type {
   TimeRange,
   VerifiedFrame,
 } from '../model/ports.ts';
+import { Background, dictionaryPrefix } from './background.ts';
 import { type Database, directoryBytes, listDatabases, makeDirectory, openDatabase, unlinkDatabase } from './database.ts';
 import { Decoder, type DurableFrame } from './decoder.ts';
 import { StoreError } from './errors.ts';
 import { Head } from './head.ts';
-import { HeadNames, listLabelNames, listLabelValues, listSeries } from './labels.ts';
+import { HeadNames, listLabelNames, listLabelValues, listSeries, type SeriesPlace } from './labels.ts';
+import type { NameIndex } from './names.ts';
 import { SequenceRanges } from '../model/ranges.ts';
 import { DEFAULT_LIMITS, newCounters, type StoreCounters, type StoreLimits, type StoreOptions } from './options.ts';
+import { type Damage, spanOf } from './partition.ts';
+import { PartitionView } from './partition-view.ts';
+import { Partitions } from './partitions.ts';
 import { Received, STATE_PREFIX } from './received.ts';
 import { Records } from './records.ts';
 import { type Recovered, Recovery } from './recovery.ts';
 import { HeadView, select } from './select.ts';
 import { WalGeneration } from './wal.ts';
+import { DAY_MS, dayName } from './window.ts';
 import { Writer } from './writer.ts';
 
 /** Written into every store; another number is refused, never guessed at. */
 const FORMAT = 1;
 const RECORDS_CACHE_BYTES = 4 * 1024 * 1024;
 const RECORDS_BUFFER_BYTES = 4 * 1024 * 1024;
-/** Chunks and the index are by windows of an hour of sample time. */
-export const WINDOW_MS = 3_600_000;
-const DICTIONARY_PREFIX = 'dictionary/';
+/** Damaged values that are told; a disk that fails altogether shall not fill the memory. */
+const TOLD_DAMAGE_MAX = 10_000;
 const QUARANTINE_PREFIX = 'quarantine/';
 
 export interface Store extends Appender, SampleSource, LabelSource, AppendedFeed {
@@ -51,6 +56,10 @@ export interface Store extends Appender, SampleSource, LabelSource, AppendedFeed
   stats(): Promise<StoreStats>;
   /** Resolves when everything appended so far can be read. */
   settled(): Promise<void>;
+  /** Closes the current generation and resolves when it is cut. For tests and benchmarks: the store does this by itself. */
+  cutNow(): Promise<void>;
+  /** Merges every window and gives all space back. For tests and benchmarks as well. */
+  compactNow(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -113,6 +122,10 @@ type Start = {
   readonly records: Records;
   readonly received: Received;
   readonly generations: readonly WalGeneration[];
+  readonly partitions: Partitions;
+  /** Set by the store once it can tell losses. */
+  readonly hooks: { damaged: (damage: Damage) => void };
+  readonly cutThrough: number;
   readonly lastGeneration: number;
   readonly recovered: Recovered;
 };
@@ -127,6 +140,10 @@ class LevelStore implements Store {
   readonly #head = new Head();
   readonly #decoder: Decoder;
   readonly #writer: Writer;
+  readonly #partitions: Partitions;
+  readonly #background: Background;
+  readonly #stopTicking: () => void;
+  readonly #toldDamage = new Set<string>();
   readonly #listeners = new Set<(agentId: AgentId, newestMs: number) => void>();
   readonly #lossListeners = new Set<(loss: StoreLoss) => void>();
   readonly #replayed = new Map<string, SequenceRanges>();
@@ -166,7 +183,18 @@ class LevelStore implements Store {
       lastGeneration = number;
     }
     const recovered = recovery.finish();
-    const store = new LevelStore(options, { records, received, generations, lastGeneration, recovered });
+    const limits = { ...DEFAULT_LIMITS, ...options.limits };
+    const hooks: Start['hooks'] = { damaged: () => undefined };
+    const partitions = await Partitions.open({
+      directory: join(options.directory, 'raw'),
+      retention: options.retention,
+      openMax: limits.partitionsOpenMax,
+      nowMs: options.nowMs,
+      log: options.log,
+      damaged: (damage) => hooks.damaged(damage),
+      dropped: (day) => options.log.info({ day }, 'a day went out of retention'),
+    });
+    const store = new LevelStore(options, { records, received, generations, partitions, hooks, cutThrough, lastGeneration, recovered });
     onDamage = (detail) => store.#damage(detail);
     for (const detail of damaged) store.#damage(detail);
     for (const loss of recovered.losses) store.#lose(loss);
@@ -197,13 +225,34 @@ class LevelStore implements Store {
         counters: this.#counters,
         received,
         decoder: this.#decoder,
-        closed: () => undefined,
-        room: () => Promise.resolve(),
+        closed: (generation) => this.#afterWarmUp(() => this.#background.cut(generation)),
+        room: () => this.#background.room(),
       },
       start.lastGeneration,
       recovered.lastCommit,
     );
+    this.#partitions = start.partitions;
+    start.hooks.damaged = (damage) => this.#partitionDamage(damage);
+    this.#background = new Background(
+      {
+        head: this.#head,
+        decoder: this.#decoder,
+        records,
+        received,
+        partitions: start.partitions,
+        counters: this.#counters,
+        limits: this.#limits,
+        nowMs: options.nowMs,
+        log: options.log,
+      },
+      start.cutThrough,
+    );
+    for (const { generation, agentId, epoch } of recovered.forgotten) this.#background.forget(generation, agentId, epoch);
     this.ready = this.#warmUp(start.generations);
+    const every = options.every ?? everyInterval;
+    this.#stopTicking = every(this.#limits.maintenanceMs, () => {
+      this.#tick().catch((error: unknown) => options.log.error({ error }, 'maintenance of the store has failed'));
+    });
   }
 
   append(frames: readonly VerifiedFrame[]): Promise<void> {
@@ -222,28 +271,46 @@ class LevelStore implements Store {
   forget(agentId: AgentId, epoch: Epoch): void {
     this.#received.forget(agentId, epoch);
     this.#writer.note({ kind: 'forget', agentId, epoch });
+    this.#background.forget(this.#writer.generation, agentId, epoch);
   }
 
-  select(matchers: readonly Matcher[], range: TimeRange, hints: SelectHints, signal: AbortSignal): AsyncIterable<ColumnBatch> {
-    return select([new HeadView(this.#head)], matchers, range, hints, signal);
+  async *select(matchers: readonly Matcher[], range: TimeRange, hints: SelectHints, signal: AbortSignal): AsyncGenerator<ColumnBatch> {
+    // Both at one moment: what is not in this view of the head is in chunks of this cut or before.
+    const head = new HeadView(this.#head);
+    const { cutThrough } = this.#background;
+    const partitions = await this.#partitions.acquireRange(range.fromMs, range.toMs);
+    try {
+      yield* select([...partitions.map((partition) => new PartitionView(partition, cutThrough)), head], matchers, range, hints, signal);
+    } finally {
+      for (const partition of partitions) this.#partitions.release(partition);
+    }
   }
 
   series(matchers: readonly Matcher[], range: TimeRange, signal: AbortSignal): Promise<readonly Labels[]> {
-    return listSeries([new HeadNames(this.#head, WINDOW_MS)], matchers, range, signal);
+    return this.#withPlaces(range, (places) => listSeries(places, matchers, range, signal));
   }
 
   labelNames(matchers: readonly Matcher[], range: TimeRange, signal: AbortSignal): Promise<readonly string[]> {
-    return listLabelNames([new HeadNames(this.#head, WINDOW_MS)], matchers, range, signal);
+    return this.#withPlaces(range, (places) => listLabelNames(places, matchers, range, signal));
   }
 
   labelValues(name: string, matchers: readonly Matcher[], range: TimeRange, signal: AbortSignal): Promise<readonly string[]> {
-    return listLabelValues([new HeadNames(this.#head, WINDOW_MS)], name, matchers, range, signal);
+    return this.#withPlaces(range, (places) => listLabelValues(places, name, matchers, range, signal));
   }
 
-  metadata(): Promise<ReadonlyMap<string, { readonly type: string; readonly help: string }>> {
+  /** Of the newest day on disk and of what is in memory: a metric that nobody has sent since is not worth opening old days for. */
+  async metadata(): Promise<ReadonlyMap<string, { readonly type: string; readonly help: string }>> {
     const found = new Map<string, { type: string; help: string }>();
-    for (const { name, type, help } of this.#head.index.metrics.values()) found.set(name, { type, help });
-    return Promise.resolve(found);
+    const addAll = (index: NameIndex): void => {
+      for (const { name, type, help } of index.metrics.values()) {
+        const known = found.get(name);
+        found.set(name, { type: type === 'unknown' ? (known?.type ?? type) : type, help: help === '' ? (known?.help ?? help) : help });
+      }
+    };
+    const day = this.#partitions.days().at(-1);
+    if (day !== undefined) await this.#partitions.use(day, (partition) => Promise.resolve(addAll(partition.index)));
+    addAll(this.#head.index);
+    return found;
   }
 
   onAppended(listener: (agentId: AgentId, newestMs: number) => void): () => void {
@@ -279,7 +346,7 @@ class LevelStore implements Store {
       waitingFrames: this.#writer.waitingFrames,
       walBytes: this.#writer.walBytes,
       generations: this.#head.generations.length,
-      partitions: 0,
+      partitions: this.#partitions.days().length,
       recordsBytes: recordsBytes ?? 0,
       rawBytes: rawBytes ?? 0,
       walDiskBytes: walDiskBytes ?? 0,
@@ -290,13 +357,45 @@ class LevelStore implements Store {
     return this.#decoder.drain();
   }
 
+  async cutNow(): Promise<void> {
+    await this.ready;
+    await this.#writer.rotate(true);
+    await this.#background.drain();
+  }
+
+  async compactNow(): Promise<void> {
+    await this.#background.mergeAll();
+    await this.records.compact();
+  }
+
   async close(): Promise<void> {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
+    this.#stopTicking();
     await this.ready.catch(() => undefined);
+    await this.#background.close();
     await this.#writer.close();
     await this.#decoder.drain();
+    await this.#partitions.close();
     await this.records.close();
+  }
+
+  async #withPlaces<T>(range: TimeRange, read: (places: readonly SeriesPlace[]) => Promise<T>): Promise<T> {
+    const head = new HeadNames(this.#head);
+    const { cutThrough } = this.#background;
+    const partitions = await this.#partitions.acquireRange(range.fromMs, range.toMs);
+    try {
+      return await read([...partitions.map((partition) => new PartitionView(partition, cutThrough)), head]);
+    } finally {
+      for (const partition of partitions) this.#partitions.release(partition);
+    }
+  }
+
+  async #tick(): Promise<void> {
+    if (this.#state !== 'ready') return;
+    await this.#writer.rotate(false);
+    for (const [agentId, epoch] of this.#background.idleEpochs()) this.forget(agentId, epoch);
+    await this.#background.tick();
   }
 
   /** Brings the generations of the last run into memory, in order, while new frames are taken already. */
@@ -312,6 +411,7 @@ class LevelStore implements Store {
         if (this.#isClosing()) return generation.close();
       }
       await generation.close();
+      this.#background.cut(generation);
     }
     await this.#decoder.drain();
     this.#replayed.clear();
@@ -328,7 +428,7 @@ class LevelStore implements Store {
   }
 
   async #loadDictionary(agentId: AgentId, epoch: Epoch): Promise<Uint8Array[]> {
-    const kept = await this.records.listState(`${DICTIONARY_PREFIX}${agentId}/${epoch}/`);
+    const kept = await this.records.listState(dictionaryPrefix(agentId, epoch));
     return [...kept.map(([, bytes]) => bytes), ...(this.#dictionariesInLog.get(agentId + epoch) ?? [])];
   }
 
@@ -367,6 +467,26 @@ class LevelStore implements Store {
     });
   }
 
+  /** Each damaged value once, however often it is read. */
+  #partitionDamage({ day, window, bytes, detail }: Damage): void {
+    const name = `${day} ${window} ${detail}`;
+    if (this.#toldDamage.has(name) || this.#toldDamage.size >= TOLD_DAMAGE_MAX) return;
+    this.#toldDamage.add(name);
+    this.#counters.checksumFailures++;
+    const span = window === undefined ? undefined : spanOf(window);
+    this.#lose({
+      cause: 'store_corruption',
+      agentId: undefined,
+      epoch: undefined,
+      lane: undefined,
+      ranges: [],
+      fromMs: span?.fromMs ?? day * DAY_MS,
+      toMs: span?.toMs ?? (day + 1) * DAY_MS - 1,
+      bytes,
+      detail: `partition ${dayName(day)}: ${detail}`,
+    });
+  }
+
   #lose(loss: StoreLoss): void {
     this.#counters.lossesReported++;
     this.#options.log.warn({ ...loss }, 'the store has lost data');
@@ -374,7 +494,18 @@ class LevelStore implements Store {
     for (const listener of this.#lossListeners) listener(loss);
   }
 
+  /** Generations are cut in their order: those that are being replayed come first. */
+  #afterWarmUp(run: () => void): void {
+    if (this.#state === 'ready') run();
+    else this.ready.then(run, () => undefined);
+  }
+
   #isClosing(): boolean {
     return this.#state === 'closed';
   }
+}
+
+function everyInterval(ms: number, run: () => void): () => void {
+  const timer = setInterval(run, ms);
+  return () => clearInterval(timer);
 }
