@@ -3,6 +3,7 @@
  * others. Not what they read, nor what becomes of the samples.
  */
 import type { Clock, Gatherer, LabelPairs, Metric, SampleSink, SeriesRef, Tick, Timers } from './gather/gatherer.ts';
+import { GatherError } from './gather/scanner.ts';
 
 export type { Clock, Timers } from './gather/gatherer.ts';
 
@@ -220,7 +221,7 @@ export class Scheduler {
   }
 
   #settle(entry: Entry, startMs: number, error: unknown): void {
-    const { gatherer, sink } = entry;
+    const { sink } = entry;
     const isFailed = error !== undefined;
     entry.isRunning = false;
     entry.hasEnded = true;
@@ -231,10 +232,19 @@ export class Scheduler {
     if (entry.failures > 0) sink.set(sink.series(FAILURES, entry.labels), entry.failures);
     // Set by every run from the first overrun on: a series that a run leaves out has ended.
     if (entry.overruns > 0) sink.set(sink.series(OVERRUNS, entry.labels), entry.overruns);
-    // Once per change, not once per second.
-    if (isFailed && !entry.isFailing) this.#options.log.warn({ collector: gatherer.name, err: error }, 'gatherer failed');
-    if (!isFailed && entry.isFailing) this.#options.log.info({ collector: gatherer.name }, 'gatherer works again');
+    this.#tell(entry, isFailed, error);
     entry.isFailing = isFailed;
+  }
+
+  /** Once per change, not once per second. What a kernel does not have is no fault of anybody. */
+  #tell(entry: Entry, isFailed: boolean, error: unknown): void {
+    if (isFailed === entry.isFailing) return;
+    const { log } = this.#options;
+    const collector = entry.gatherer.name;
+    if (!isFailed) log.info({ collector }, 'gatherer works again');
+    else if (error instanceof GatherError && error.code === 'source_missing')
+      log.info({ collector, reason: error.message }, 'gatherer has nothing to read');
+    else log.warn({ collector, err: error }, 'gatherer failed');
   }
 
   #overrun(entry: Entry): void {

@@ -14,7 +14,7 @@ import { OsGatherer } from './os.ts';
 import { PortableFilesystemGatherer, PortableHostGatherer, PortableNetworkGatherer } from './portable.ts';
 import { PressureGatherer } from './pressure.ts';
 import { ProcStat } from './proc-stat.ts';
-import { Scanner } from './scanner.ts';
+import { GatherError, Scanner } from './scanner.ts';
 import { OwnFigures, SelfGatherer, type SelfSource } from './self.ts';
 import { pageBytesOf, SockstatGatherer } from './sockstat.ts';
 import { StatGatherer } from './stat.ts';
@@ -68,13 +68,24 @@ export type GatherDeps = {
   readonly self?: SelfSource;
   /** For tests; by default asked of the kernel on libuv's threads. */
   readonly statfs?: FilesystemDeps['statfs'];
+  readonly exists?: (path: string) => boolean;
 };
 
-/** What this host can be asked, in the order in which it is asked at a tick. */
+/**
+ * What this host can be asked, in the order in which it is asked at a tick. Throws if the host's /proc is said to be where it is not: the
+ * platform's own figures would then be those of a container, not of its host.
+ */
 export function gatherers(paths: HostPaths, settings: GatherSettings, deps: GatherDeps): Gatherer[] {
   const scanner = new Scanner();
   const pageBytes = pageBytesOf(readAuxv());
-  const host = existsSync(paths.procfs) ? linux(paths, settings, deps, scanner, pageBytes) : portable();
+  const hasProcfs = (deps.exists ?? existsSync)(paths.procfs);
+  if (!hasProcfs && paths.procfs !== DEFAULT_PATHS.procfs) {
+    throw new GatherError(
+      'source_missing',
+      `cannot gather from ${paths.procfs}: no such folder; mount the host's /proc there or correct the path of procfs`,
+    );
+  }
+  const host = hasProcfs ? linux(paths, settings, deps, scanner, pageBytes) : portable();
   const list = deps.self === undefined ? host : [...host, new SelfGatherer(deps.self, new OwnFigures(scanner, pageBytes))];
   const isKept = (gatherer: Gatherer): boolean => !settings.disabled.includes(gatherer.name);
   for (const gatherer of list) if (!isKept(gatherer)) gatherer.close();

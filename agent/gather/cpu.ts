@@ -92,7 +92,8 @@ export class CpuGatherer implements Gatherer {
   #throttleFiles: readonly Throttle[] = [];
   #factsDueMs = 0;
   #throttlesDueMs = 0;
-  /** Rows of the table that are CPUs, NUMBERS references for each, and the highest values seen. */
+  /** The CPUs, their rows in the table, NUMBERS references for each, and the highest values seen. */
+  #cpus: string[] = [];
   #rows: number[] = [];
   #refs: SeriesRef[] = [];
   #highest = new Float64Array(0);
@@ -129,16 +130,21 @@ export class CpuGatherer implements Gatherer {
 
   #bind(sink: SampleSink): void {
     const { table } = this.#stat;
+    const before = new Map(this.#cpus.map((cpu, i) => [cpu, this.#highest.subarray(i * NUMBERS, (i + 1) * NUMBERS)]));
+    this.#cpus = [];
     this.#rows = [];
     this.#refs = [];
     for (let row = 0; row < table.rows; row++) {
       const cpu = /^cpu(\d+)$/.exec(table.name(row))?.[1];
       if (cpu === undefined) continue;
+      this.#cpus.push(cpu);
       this.#rows.push(row);
       for (const mode of MODES) this.#refs.push(sink.series(SECONDS, { cpu, mode }));
       for (const mode of GUEST_MODES) this.#refs.push(sink.series(GUEST, { cpu, mode }));
     }
+    // A CPU that stays keeps its counters: a small step back at this very tick would look like a restart.
     this.#highest = new Float64Array(this.#refs.length);
+    this.#cpus.forEach((cpu, i) => this.#highest.set(before.get(cpu) ?? [], i * NUMBERS));
   }
 
   /** The kernel's counters may step back a little (iowait, idle on tickless kernels); a counter of ours does not. */

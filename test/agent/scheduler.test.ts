@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Gatherer, Metric, SampleSink, Tick } from '../../agent/gather/gatherer.ts';
+import { GatherError } from '../../agent/gather/scanner.ts';
 import { Scheduler } from '../../agent/scheduler.ts';
 import { FakeTime } from './gather/fake-time.ts';
 import { Recorder } from './gather/recorder.ts';
@@ -117,9 +118,12 @@ test('a timer that fires up to 10 ms early stands for its second, an earlier one
   await time.advance(10);
   assert.deepEqual(stamps, [1, 2]);
   earlyMs = 100;
-  await time.advance(700);
+  await time.advance(1000);
+  assert.deepEqual(stamps, [1, 2, 3]);
   earlyMs = 0;
-  await time.advance(2000);
+  await time.advance(980);
+  assert.deepEqual(stamps, [1, 2, 3], 'a timer 100 ms early is no tick');
+  await time.advance(20);
   assert.deepEqual(stamps, [1, 2, 3, 4]);
   await scheduler.stop();
 });
@@ -210,6 +214,27 @@ test('a gatherer that throws is a sample and a log line once, and stops no other
   bad.onGather = () => Promise.reject(new Error('later'));
   await time.advance(1000);
   assert.equal(success(seen[4], 'bad'), 0);
+  await scheduler.stop();
+});
+
+test('what the kernel does not have is told, but not as a warning', async () => {
+  const time = new FakeTime(START_MS);
+  const told: string[] = [];
+  const pressure = new FakeGatherer('pressure');
+  pressure.onGather = () => {
+    throw new GatherError('source_missing', 'no pressure here');
+  };
+  const scheduler = new Scheduler({
+    gatherers: [{ gatherer: pressure, intervalMs: 1000 }],
+    sink: new Recorder(),
+    clock: time,
+    timers: time,
+    onTick: () => {},
+    log: { warn: () => told.push('warning'), info: (fields, message) => told.push(`${message}: ${JSON.stringify(fields)}`) },
+  });
+  scheduler.start();
+  await time.advance(3000);
+  assert.deepEqual(told, ['gatherer has nothing to read: {"collector":"pressure","reason":"no pressure here"}']);
   await scheduler.stop();
 });
 

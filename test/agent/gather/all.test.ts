@@ -21,8 +21,16 @@ test('a host with /proc gets them all under node_exporter names, each once, at w
   }
 });
 
-test('a host without /proc gets the portable ones', () => {
-  assert.deepEqual(names(gatherers(pathsUnder('/nowhere'), DEFAULT_SETTINGS, deps)), ['host', 'filesystem', 'netdev', 'self']);
+test('a platform without /proc gets the portable ones', () => {
+  const list = gatherers(DEFAULT_PATHS, DEFAULT_SETTINGS, { ...deps, exists: () => false });
+  assert.deepEqual(names(list), ['host', 'filesystem', 'netdev', 'self']);
+});
+
+test('a path to a /proc that is not there is an error that names it, not the figures of some other host', () => {
+  assert.throws(() => gatherers(pathsUnder('/nowhere'), DEFAULT_SETTINGS, deps), {
+    code: 'source_missing',
+    message: /cannot gather from \/nowhere\/proc: no such folder/,
+  });
 });
 
 test('what is switched off is not there, and without an agent there is no self', () => {

@@ -129,6 +129,19 @@ test('a CPU that is taken away ends its series, and the others keep theirs', asy
   gatherer.close();
 });
 
+test('a counter that steps back at the moment when another CPU comes stays where it was', async (t) => {
+  const host = hostOf(t);
+  const gatherer = cpuOf(host);
+  const sink = new Recorder();
+  host.write('proc/stat', stat([100, 0, 0, 1000, 50, 0, 0, 0, 0, 0]));
+  await gathered(gatherer, sink);
+  host.write('proc/stat', stat([100, 0, 0, 1000, 49, 0, 0, 0, 0, 0], [7, 0, 0, 0, 0, 0, 0, 0, 0, 0]));
+  const samples = await gathered(gatherer, sink, 2);
+  assert.equal(samples.get('node_cpu_seconds_total{cpu="0",mode="iowait"}'), 0.5);
+  assert.equal(samples.get('node_cpu_seconds_total{cpu="1",mode="user"}'), 0.07);
+  gatherer.close();
+});
+
 test('a kernel without guest columns gives them as 0', async (t) => {
   const host = hostOf(t);
   host.write('proc/stat', stat([100, 200, 300, 400, 500]));
