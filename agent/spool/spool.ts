@@ -492,7 +492,7 @@ export class Spool {
     let durable = await this.#shelf.sync();
     for (const lane of this.#lanes) durable = (await lane.sync()) && durable;
     const isTold = await this.#ledger.sync();
-    if (isTold) for (const leftover of [...this.#leftovers]) this.#remove(leftover);
+    if (isTold) for (const leftover of this.#leftovers) this.#remove(leftover);
     durable = isTold && durable;
     await this.#floors.sync();
     if (this.#rootNamesDirty) durable = (await this.#syncRootNames()) && durable;
