@@ -58,7 +58,7 @@ export const PACKAGE_OWNERS: Readonly<Record<string, readonly string[] | 'tool'>
   uplot: ['collector/dashboard'],
   vite: ['packaging/page.ts'],
   ws: ['agent/link', 'collector/ingest'],
-  yaml: ['packaging/settings.ts'],
+  yaml: ['packaging/settings-file.ts'],
   zod: ['collector/http'],
 };
 

@@ -1,27 +1,25 @@
 /** `npm run bundle`: agent and collector as one file each under dist/, for hosts where the sources are not wanted. Their runtime is not part of it. */
-import { copyFile, mkdir, rm, stat } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { build, type Plugin } from 'esbuild';
 import { buildPage } from './page.ts';
 import { ROOT } from './root.ts';
 import { sizeText } from './terminal.ts';
+import { version } from './version.ts';
 
-/** One program: what it runs, as the text of its first module. */
-type Program = { readonly file: string; readonly entry: string };
-
-const AGENT: Program = {
-  file: 'agent.mjs',
-  entry: `import { runProcess } from './program.ts'; import { agent } from './command/agent.ts';
-    await runProcess({ agent: async () => agent }, ['agent', ...process.argv.slice(2)]);`,
-};
-const COLLECTOR: Program = {
-  file: 'collector.mjs',
-  entry: `import { runProcess } from './program.ts'; import { collector } from './command/collector.ts';
-    await runProcess({ collector: async () => collector }, ['collector', ...process.argv.slice(2)]);`,
-};
-/** Runs for a moment at start and hourly, so that what systeminformation needs never stays in the agent. */
-const INVENTORY: Program = { file: 'inventory-child.mjs', entry: `import '../agent/inventory-child.ts';` };
+/**
+ * What is built: first modules by file name. Those of one set share what they load late (YAML, systeminformation) as files of their own, so that a
+ * process reads only what it uses.
+ */
+const SETS: readonly Readonly<Record<string, string>>[] = [
+  {
+    agent: 'packaging/bundle-agent.ts',
+    // Runs for a moment at start and hourly, so that what systeminformation needs never stays in the agent.
+    'inventory-child': 'agent/inventory-child.ts',
+  },
+  { collector: 'packaging/bundle-collector.ts' },
+];
 
 /** CommonJS inside an ES module asks for these. */
 const BANNER = [
@@ -45,23 +43,42 @@ const NATIVE_LEVEL: Plugin = {
   },
 };
 
-/** Writes the bundles into `folder` and answers their sizes in bytes by file name. */
+/** pino's transports are threads with files of their own; they do not survive bundling, are not used, and what they load would stay in memory. */
+const NO_TRANSPORTS: Plugin = {
+  name: 'no-transports',
+  setup(building) {
+    building.onLoad({ filter: /pino\/lib\/transport\.js$/ }, () => ({ contents: 'module.exports = undefined;', loader: 'js' }));
+  },
+};
+
+/** A bundle knows its version without a package.json beside it. */
+const VERSION: Plugin = {
+  name: 'version',
+  setup(building) {
+    const contents = `export const version = () => ${JSON.stringify(version())};`;
+    building.onLoad({ filter: /packaging\/version\.ts$/ }, () => ({ contents, loader: 'js' }));
+  },
+};
+
+/** Writes the bundles into `folder` and answers the sizes in bytes of what is there, by file name. */
 export async function bundle(folder: string): Promise<ReadonlyMap<string, number>> {
   await buildPage(ROOT);
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true });
-  const programs = [AGENT, COLLECTOR, INVENTORY];
-  await Promise.all(programs.map((program) => bundleOne(program, folder)));
+  await Promise.all(SETS.map((entries) => bundleSet(entries, folder)));
   await copyFile(nativeLevel(), join(folder, 'classic-level.node'));
-  const sizes = programs.map(async ({ file }) => [file, (await stat(join(folder, file))).size] as const);
+  const sizes = (await readdir(folder)).map(async (file) => [file, (await stat(join(folder, file))).size] as const);
   return new Map(await Promise.all(sizes));
 }
 
-async function bundleOne(program: Program, folder: string): Promise<void> {
+async function bundleSet(entries: Readonly<Record<string, string>>, folder: string): Promise<void> {
   await build({
-    stdin: { contents: program.entry, resolveDir: import.meta.dirname, loader: 'ts' },
-    outfile: join(folder, program.file),
+    entryPoints: Object.entries(entries).map(([out, path]) => ({ out, in: join(ROOT, path) })),
+    outdir: folder,
+    outExtension: { '.js': '.mjs' },
+    chunkNames: `${Object.keys(entries)[0]}-[name]-[hash]`,
     bundle: true,
+    splitting: true,
     platform: 'node',
     format: 'esm',
     target: 'node24',
@@ -71,7 +88,7 @@ async function bundleOne(program: Program, folder: string): Promise<void> {
     legalComments: 'none',
     logLevel: 'warning',
     banner: { js: BANNER },
-    plugins: [NATIVE_LEVEL],
+    plugins: [NATIVE_LEVEL, NO_TRANSPORTS, VERSION],
   });
 }
 

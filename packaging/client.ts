@@ -6,7 +6,7 @@ import { isLoopback } from '../agent/config.ts';
 import { collectorConfig, type CollectorConfig } from '../collector/config.ts';
 import { CommandError, usageError, type Arguments, type Io, type Option } from './command.ts';
 import { ROOT } from './root.ts';
-import { Settings } from './settings.ts';
+import { openSettings } from './settings.ts';
 
 export const CLIENT_OPTIONS: readonly Option[] = [
   { name: 'url', value: 'URL', help: 'the collector (default: PICKET_COLLECTOR_URL, PICKET_LISTEN, http://127.0.0.1:8080)' },
@@ -21,8 +21,8 @@ const TIMEOUT_MS = 60_000;
 const ANSWER_BYTES_MAX = 256 << 20;
 
 /** Finds collector and token from the options, the environment, the configuration file and the data folder, in this order. */
-export function clientOf(command: string, args: Arguments, io: Io): Client {
-  const config = collectorConfig(new Settings({ section: 'collector', environment: io.environment }));
+export async function clientOf(command: string, args: Arguments, io: Io): Promise<Client> {
+  const config = collectorConfig(await openSettings({ section: 'collector', environment: io.environment }));
   const given = args.values['url'] ?? nonEmpty(io.environment['PICKET_COLLECTOR_URL']);
   const url = given === undefined ? listenUrl(config) : originOf(given);
   if (url === undefined) throw usageError(command, `"${given}" is not the address of a collector; write for example http://127.0.0.1:8080`);

@@ -1,6 +1,7 @@
 /** What a sub-command of `picket` is, how its arguments are read and how its help is printed. The commands themselves are in command/. */
 import { parseArgs } from 'node:util';
-import { ConfigError, nearest } from './settings.ts';
+import { ConfigError } from './config-error.ts';
+import { nearest } from './settings.ts';
 
 /** Where a command reads and writes; the process's own in picket.ts, buffers in tests. */
 export type Io = {

@@ -3,29 +3,7 @@
  * they mean and what is allowed is said by agent/config.ts and collector/config.ts; this file only finds, checks and remembers.
  */
 import { readFileSync } from 'node:fs';
-import { Document, isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Node } from 'yaml';
-
-export type ConfigErrorCode =
-  | 'config_unreadable'
-  | 'config_syntax'
-  | 'config_unknown_key'
-  | 'config_invalid'
-  | 'config_missing'
-  | 'config_conflict'
-  | 'insecure_url';
-
-/** A configuration that cannot be used. Its message is a whole sentence: where, what, and what to write instead. */
-export class ConfigError extends Error {
-  readonly code: ConfigErrorCode;
-  constructor(code: ConfigErrorCode, sentence: string, options?: ErrorOptions) {
-    super(sentence, options);
-    this.name = 'ConfigError';
-    this.code = code;
-  }
-  get sentence(): string {
-    return this.message;
-  }
-}
+import { ConfigError, reason, type ConfigErrorCode, type FileValues, type Found } from './config-error.ts';
 
 /** One setting: its key in the file, and the variables that set it. `NAME_FILE` (and `key_file`) are read too when it is secret. */
 export type Setting = {
@@ -58,16 +36,6 @@ export type DurationBounds = {
   readonly optional?: boolean;
 };
 
-type Found = { readonly text: string; readonly origin: string };
-
-const SECTIONS = ['agent', 'collector'];
-/** Keys that stand at the top of the file for both programs. */
-const SHARED_KEYS = ['log_level'];
-/** A megabyte: a configuration, not data. */
-const FILE_BYTES_MAX = 1 << 20;
-/** Bounds what an alias can multiply to. */
-const LEAVES_MAX = 10_000;
-const DEPTH_MAX = 8;
 const MASK = '********';
 
 const DURATION_MS: Readonly<Record<string, number>> = {
@@ -91,6 +59,15 @@ const SIZE_BYTES: Readonly<Record<string, number>> = {
   TiB: 2 ** 40,
 };
 
+/** Reads PICKET_CONFIG if it names a file. Throws ConfigError. */
+export async function openSettings(sources: Sources): Promise<Settings> {
+  const path = sources.environment['PICKET_CONFIG'];
+  if (path === undefined || path === '') return new Settings(sources, new Map());
+  // Loaded only for a file: the reader of YAML would cost every agent 13 MB.
+  const { readSettingsFile } = await import('./settings-file.ts');
+  return new Settings(sources, readSettingsFile(path, sources.section));
+}
+
 /** The settings of one program, read once. `finish` must be called after the last read: it refuses keys that nobody read. */
 export class Settings {
   readonly #section: string;
@@ -102,12 +79,11 @@ export class Settings {
   readonly #unset: string[] = [];
   readonly #unused: Unused[] = [];
 
-  constructor(sources: Sources) {
+  constructor(sources: Sources, file: FileValues) {
     this.#section = sources.section;
     this.#environment = sources.environment;
     this.#flags = sources.flags ?? {};
-    const path = sources.environment['PICKET_CONFIG'];
-    this.#file = path === undefined || path === '' ? new Map() : readFile(path, sources.section);
+    this.#file = file;
   }
 
   /** Text as it was written, or undefined. `check` answers what is wrong with it and what to write instead. */
@@ -250,25 +226,6 @@ export class Settings {
   }
 }
 
-/** The effective configuration as a file that could be used as PICKET_CONFIG (but for the masked secrets), with the origin of each value. */
-export function printSettings(section: string, settings: Settings): string {
-  const document = new Document({ [section]: {} });
-  for (const { key, text, origin } of settings.decisions) {
-    const value = document.createNode(plain(text));
-    if (origin !== 'default') value.comment = ` from ${origin}`;
-    document.setIn([section, ...key.split('.')], value);
-  }
-  const unused = settings.unused.map(({ variable, about }) => `# ${variable} is accepted, but not used yet: ${about}\n`);
-  const unset = settings.unset.length === 0 ? '' : `# not set: ${settings.unset.join(', ')}\n`;
-  return `${document.toString({ lineWidth: 0 })}${unset}${unused.join('')}`;
-}
-
-/** Numbers and switches are written without quotes, as people write them. */
-function plain(text: string): string | number | boolean {
-  if (text === 'true' || text === 'false') return text === 'true';
-  return /^(0|[1-9]\d{0,14})$/.test(text) ? Number(text) : text;
-}
-
 /** Milliseconds of `90d`, `1h30m`, `500ms`; undefined if it is none. */
 export function durationMs(text: string): number | undefined {
   if (text === '0') return 0;
@@ -338,84 +295,4 @@ function secretFrom(path: Found): Found {
     throw new ConfigError('config_unreadable', `${path.origin}: cannot read ${path.text}: ${reason(cause)}`, { cause });
   }
   throw new ConfigError('config_invalid', `${path.origin}: ${path.text} is empty; write the secret into it`);
-}
-
-function readFile(path: string, section: string): ReadonlyMap<string, Found> {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (cause) {
-    throw new ConfigError('config_unreadable', `PICKET_CONFIG: cannot read ${path}: ${reason(cause)}`, { cause });
-  }
-  if (text.length > FILE_BYTES_MAX)
-    throw new ConfigError('config_unreadable', `PICKET_CONFIG: ${path} has more than ${FILE_BYTES_MAX} bytes; it is no configuration`);
-  return leavesOf(path, text, section);
-}
-
-/** The leaves of this program's section, and of the shared keys, as text with their place. */
-function leavesOf(path: string, text: string, section: string): ReadonlyMap<string, Found> {
-  const lines = new LineCounter();
-  const place = (offset: number): string => {
-    const { line, col } = lines.linePos(offset);
-    return `${path}:${line}:${col}`;
-  };
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, stringKeys: true });
-  const error = document.errors[0];
-  if (error !== undefined) throw new ConfigError('config_syntax', `${place(error.pos[0])}: ${error.message}`);
-  const leaves = new Map<string, Found>();
-  if (document.contents === null) return leaves;
-  for (const [key, value, at] of entriesOf(document, document.contents, path, place)) {
-    if (key === section) collect(document, value, { path, place, prefix: '', depth: 0, leaves });
-    else if (SHARED_KEYS.includes(key)) collect(document, value, { path, place, prefix: key, depth: 0, leaves });
-    else if (!SECTIONS.includes(key)) {
-      throw new ConfigError(
-        'config_unknown_key',
-        `${at}: there is no section ${key}; write agent:, collector: or ${SHARED_KEYS.join(', ')}:`,
-      );
-    }
-  }
-  return leaves;
-}
-
-type Walk = {
-  readonly path: string;
-  readonly place: (offset: number) => string;
-  readonly prefix: string;
-  readonly depth: number;
-  readonly leaves: Map<string, Found>;
-};
-
-function collect(document: Document, node: Node | null, walk: Walk): void {
-  const resolved = isAlias(node) ? node.resolve(document) : node;
-  const at = walk.place(node?.range?.[0] ?? 0);
-  if (walk.depth > DEPTH_MAX || walk.leaves.size > LEAVES_MAX)
-    throw new ConfigError('config_syntax', `${at}: nested too deep or too large; write it flat`);
-  if (resolved === undefined || resolved === null || (isScalar(resolved) && resolved.value === null)) return;
-  if (isScalar(resolved)) {
-    const source = typeof resolved.value === 'string' ? resolved.value : (resolved.source ?? String(resolved.value));
-    // A key of the program's own section wins over a shared one.
-    if (!walk.leaves.has(walk.prefix) || !SHARED_KEYS.includes(walk.prefix) || walk.depth > 0)
-      walk.leaves.set(walk.prefix, { text: source, origin: at });
-    return;
-  }
-  if (isSeq(resolved)) throw new ConfigError('config_invalid', `${at}: ${walk.prefix} is a list; write a single value`);
-  for (const [key, value, keyAt] of entriesOf(document, resolved, walk.path, walk.place)) {
-    if (key.includes('.')) throw new ConfigError('config_invalid', `${keyAt}: write the key ${key} as nested mappings`);
-    collect(document, value, { ...walk, prefix: walk.prefix === '' ? key : `${walk.prefix}.${key}`, depth: walk.depth + 1 });
-  }
-}
-
-function entriesOf(document: Document, node: unknown, path: string, place: (offset: number) => string): [string, Node | null, string][] {
-  const resolved = isAlias(node) ? node.resolve(document) : node;
-  if (!isMap<Node, Node | null>(resolved))
-    throw new ConfigError('config_syntax', `${path}:1:1: expected keys and values; write for example "collector:"`);
-  return resolved.items.map((pair) => [isScalar(pair.key) ? String(pair.key.value) : '', pair.value, place(pair.key.range?.[0] ?? 0)]);
-}
-
-function reason(cause: unknown): string {
-  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
-  if (code === 'ENOENT') return 'there is no such file';
-  if (code === 'EACCES') return 'no permission to read it';
-  if (code === 'EISDIR') return 'it is a folder';
-  return cause instanceof Error ? cause.message : String(cause);
 }

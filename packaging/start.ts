@@ -9,7 +9,7 @@ import { greeting } from './greeting.ts';
 import { logger } from './log.ts';
 import { tellFailure } from './program.ts';
 import { ROOT } from './root.ts';
-import { Settings } from './settings.ts';
+import { openSettings } from './settings.ts';
 import { Supervisor, type ChildPlan, type SupervisorEvent } from './supervisor.ts';
 import { version } from './version.ts';
 
@@ -22,10 +22,10 @@ type Log = ReturnType<typeof logger>;
 
 /** Resolves with the exit code. */
 async function start(environment: Environment): Promise<number> {
-  const config = collectorConfig(new Settings({ section: 'collector', environment }));
+  const config = collectorConfig(await openSettings({ section: 'collector', environment }));
   const agentDir = resolve(nonEmpty(environment['PICKET_AGENT_DIR']) ?? join(config.dataDir, 'agent'));
   // Only to refuse what is wrong before anything runs.
-  agentConfig(new Settings({ section: 'agent', environment: agentEnvironment(environment, config, agentDir, undefined) }), {
+  agentConfig(await openSettings({ section: 'agent', environment: agentEnvironment(environment, config, agentDir, undefined) }), {
     defaultDirectory: agentDir,
   });
   const terminal = process.stdout.isTTY;

@@ -10,7 +10,7 @@ import { logger } from '../log.ts';
 import { claimFolder } from '../pid-file.ts';
 import { ownerText, portOwner } from '../process-owner.ts';
 import { PAGE } from '../root.ts';
-import { printSettings, Settings } from '../settings.ts';
+import { openSettings } from '../settings.ts';
 import { version } from '../version.ts';
 
 export const collector: Command = {
@@ -32,9 +32,10 @@ export const collector: Command = {
   ],
   async run(args, io) {
     const flags = { listen: args.values['listen'], data_dir: args.values['data-dir'] };
-    const settings = new Settings({ section: 'collector', environment: io.environment, flags });
+    const settings = await openSettings({ section: 'collector', environment: io.environment, flags });
     const config = collectorConfig(settings);
     if (args.switches.has('print-config')) {
+      const { printSettings } = await import('../settings-file.ts');
       io.out(args.switches.has('json') ? `${JSON.stringify(settings.decisions)}\n` : printSettings('collector', settings));
       return 0;
     }

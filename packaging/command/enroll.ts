@@ -36,7 +36,7 @@ export const enroll: Command = {
     if (!Number.isInteger(uses) || uses < 1 || uses > USES_MAX)
       throw usageError('enroll', `--uses "${args.values['uses']}" is not a whole number from 1 to ${USES_MAX}`);
     const replace = args.values['replace'];
-    const client = clientOf('enroll', args, io);
+    const client = await clientOf('enroll', args, io);
     const answer = await ask(client, '/api/v1/enroll', {
       method: 'POST',
       body: { ttlSeconds: Math.round(ttlMs / 1000), uses, ...(replace === undefined ? {} : { replace }) },

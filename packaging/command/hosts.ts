@@ -14,7 +14,7 @@ export const hosts: Command = {
     { line: 'picket hosts --json', about: 'the same with every field, for programs' },
   ],
   async run(args, io) {
-    const found = await askHosts(clientOf('hosts', args, io));
+    const found = await askHosts(await clientOf('hosts', args, io));
     if (args.switches.has('json')) io.out(`${JSON.stringify(found.answer)}\n`);
     else if (found.hosts.length === 0) io.out('No host yet. Add one with: picket enroll\n');
     else io.out(hostTable(found.hosts, Date.now()));

@@ -34,7 +34,7 @@ export const query: Command = {
     const ranged = ['start', 'end', 'step'].some((name) => args.values[name] !== undefined);
     if (ranged && args.values['time'] !== undefined) throw usageError('query', '--time is for one moment; write --end for a range');
     const parameters = new URLSearchParams({ query: expression, ...(ranged ? range(args, nowS) : instant(args, nowS)) });
-    const answer = await ask(clientOf('query', args, io), `/api/v1/${ranged ? 'query_range' : 'query'}?${parameters.toString()}`);
+    const answer = await ask(await clientOf('query', args, io), `/api/v1/${ranged ? 'query_range' : 'query'}?${parameters.toString()}`);
     if (args.switches.has('json')) io.out(`${JSON.stringify(answer)}\n`);
     else print(answer, io);
     return 0;

@@ -16,7 +16,7 @@ export const status: Command = {
     { line: 'picket status --url https://collector.example --token T', about: 'of a collector elsewhere' },
   ],
   async run(args, io) {
-    const client = clientOf('status', args, io);
+    const client = await clientOf('status', args, io);
     const ready = await isReady(client);
     const build = await ask(client, '/api/v1/status/buildinfo');
     const { answer, hosts } = await askHosts(client);

@@ -27,7 +27,7 @@ export const token: Command = {
 };
 
 async function list(args: Arguments, io: Io): Promise<number> {
-  const answer = await ask(clientOf('token', args, io), '/api/v1/enroll/tokens');
+  const answer = await ask(await clientOf('token', args, io), '/api/v1/enroll/tokens');
   if (args.switches.has('json')) {
     io.out(`${JSON.stringify(answer)}\n`);
     return 0;
@@ -49,7 +49,7 @@ async function list(args: Arguments, io: Io): Promise<number> {
 }
 
 async function revoke(id: string, args: Arguments, io: Io): Promise<number> {
-  await ask(clientOf('token', args, io), `/api/v1/enroll/tokens/${encodeURIComponent(id)}`, { method: 'DELETE' });
+  await ask(await clientOf('token', args, io), `/api/v1/enroll/tokens/${encodeURIComponent(id)}`, { method: 'DELETE' });
   io.out(args.switches.has('json') ? `${JSON.stringify({ revoked: id })}\n` : `Revoked ${id}.\n`);
   return 0;
 }

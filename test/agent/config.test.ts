@@ -5,13 +5,14 @@ import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { agentConfig, agentUrl, isLoopback, type AgentConfig } from '../../agent/config.ts';
-import { ConfigError, Settings } from '../../packaging/settings.ts';
+import { ConfigError } from '../../packaging/config-error.ts';
+import { openSettings } from '../../packaging/settings.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'picket-agent-config-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-function config(environment: Record<string, string>, flags: Record<string, string> = {}): AgentConfig {
-  return agentConfig(new Settings({ section: 'agent', environment, flags }), {
+async function config(environment: Record<string, string>, flags: Record<string, string> = {}): Promise<AgentConfig> {
+  return agentConfig(await openSettings({ section: 'agent', environment, flags }), {
     gatherers: ['cpu', 'meminfo'],
     defaultDirectory: '/var/lib/picket/agent',
   });
@@ -23,15 +24,15 @@ function configFile(text: string): Record<string, string> {
   return { PICKET_CONFIG: path };
 }
 
-function refused(environment: Record<string, string>, expected: RegExp): void {
-  assert.throws(
+async function refused(environment: Record<string, string>, expected: RegExp): Promise<void> {
+  await assert.rejects(
     () => config(environment),
     (error) => error instanceof ConfigError && expected.test(`${error.code} ${error.sentence}`),
   );
 }
 
-test('without any setting it reports to the collector of its own host', () => {
-  assert.deepEqual(config({}), {
+test('without any setting it reports to the collector of its own host', async () => {
+  assert.deepEqual(await config({}), {
     collectorUrl: 'ws://127.0.0.1:8080/agent',
     directory: '/var/lib/picket/agent',
     name: hostname(),
@@ -49,7 +50,7 @@ test('without any setting it reports to the collector of its own host', () => {
   });
 });
 
-test("what people write as the address becomes that of the agents' door", () => {
+test("what people write as the address becomes that of the agents' door", async () => {
   const check = (text: string, expected: string | undefined): void => assert.equal(agentUrl(text), expected, text);
   check('https://c.example', 'wss://c.example/agent');
   check('http://127.0.0.1:8080/', 'ws://127.0.0.1:8080/agent');
@@ -61,23 +62,23 @@ test("what people write as the address becomes that of the agents' door", () => 
   check('wss://c.example/other', undefined);
 });
 
-test('only loopback is loopback', () => {
+test('only loopback is loopback', async () => {
   for (const host of ['127.0.0.1', '127.9.9.9', 'localhost', '[::1]']) assert.equal(isLoopback(`ws://${host}/agent`), true, host);
   for (const host of ['127.0.0.1.example', '10.0.0.1', 'localhost.example', '[::2]'])
     assert.equal(isLoopback(`ws://${host}/agent`), false, host);
 });
 
-test('ws:// to another machine needs the word of the operator', () => {
-  refused(
+test('ws:// to another machine needs the word of the operator', async () => {
+  await refused(
     { PICKET_COLLECTOR_URL: 'ws://10.0.0.1:8080' },
     /^insecure_url PICKET_COLLECTOR_URL: ws:\/\/10\.0\.0\.1:8080\/agent is not encrypted/,
   );
-  assert.equal(config({ PICKET_COLLECTOR_URL: 'ws://10.0.0.1:8080', PICKET_INSECURE: 'true' }).insecure, true);
-  assert.equal(config({ PICKET_COLLECTOR_URL: 'https://10.0.0.1:8080' }).collectorUrl, 'wss://10.0.0.1:8080/agent');
+  assert.equal((await config({ PICKET_COLLECTOR_URL: 'ws://10.0.0.1:8080', PICKET_INSECURE: 'true' })).insecure, true);
+  assert.equal((await config({ PICKET_COLLECTOR_URL: 'https://10.0.0.1:8080' })).collectorUrl, 'wss://10.0.0.1:8080/agent');
 });
 
-test('the file sets gatherers, lanes and paths', () => {
-  const read = config(
+test('the file sets gatherers, lanes and paths', async () => {
+  const read = await config(
     configFile(
       [
         'log_level: warn',
@@ -103,26 +104,32 @@ test('the file sets gatherers, lanes and paths', () => {
   assert.deepEqual(read.spool.now, { bytesMax: 1e9, ageMsMax: 30 * 86_400_000 });
 });
 
-test("the other systems' interval is the sampling interval", () => {
-  assert.equal(config({ MONITOR_INTERVAL: '60' }).gatherIntervalMs, 60_000);
-  assert.equal(config({ MONITOR_INTERVAL: '60', MONITORING_METRICS_COLLECTION_INTERVAL: '300' }).gatherIntervalMs, 300_000);
+test("the other systems' interval is the sampling interval", async () => {
+  assert.equal((await config({ MONITOR_INTERVAL: '60' })).gatherIntervalMs, 60_000);
+  assert.equal((await config({ MONITOR_INTERVAL: '60', MONITORING_METRICS_COLLECTION_INTERVAL: '300' })).gatherIntervalMs, 300_000);
 });
 
-test('flags name the same keys', () => {
-  const read = config({}, { name: 'x', collector_url: 'https://c.example', 'path.procfs': '/p' });
+test('flags name the same keys', async () => {
+  const read = await config({}, { name: 'x', collector_url: 'https://c.example', 'path.procfs': '/p' });
   assert.equal(read.name, 'x');
   assert.equal(read.paths.procfs, '/p');
 });
 
-test('what cannot be used is refused with what to write instead', () => {
-  refused({ PICKET_COLLECTOR_URL: 'collector' }, /^config_invalid PICKET_COLLECTOR_URL: "collector" .*wss:\/\/collector\.example:8080/);
-  refused({ PICKET_NAME: 'a b' }, /^config_invalid PICKET_NAME: "a b" is not a host name/);
-  refused({ PICKET_ENROLL_TOKEN: 'a b' }, /^config_invalid PICKET_ENROLL_TOKEN: the value is not an enrolment token; .*picket enroll/);
-  refused(configFile('agent: { flush: 1h }'), /picket\.yaml:1:17: flush: "1h" is outside 1s to 5m/);
-  refused(configFile('agent: { gatherers: { cpu: { interval: 1500ms } } }'), /no multiple of 1s/);
-  refused(
+test('what cannot be used is refused with what to write instead', async () => {
+  await refused(
+    { PICKET_COLLECTOR_URL: 'collector' },
+    /^config_invalid PICKET_COLLECTOR_URL: "collector" .*wss:\/\/collector\.example:8080/,
+  );
+  await refused({ PICKET_NAME: 'a b' }, /^config_invalid PICKET_NAME: "a b" is not a host name/);
+  await refused(
+    { PICKET_ENROLL_TOKEN: 'a b' },
+    /^config_invalid PICKET_ENROLL_TOKEN: the value is not an enrolment token; .*picket enroll/,
+  );
+  await refused(configFile('agent: { flush: 1h }'), /picket\.yaml:1:17: flush: "1h" is outside 1s to 5m/);
+  await refused(configFile('agent: { gatherers: { cpu: { interval: 1500ms } } }'), /no multiple of 1s/);
+  await refused(
     configFile('agent: { gatherers: { cpus: { enabled: true } } }'),
     /^config_unknown_key .*picket\.yaml:1:40: there is no gatherer cpus; there are cpu, meminfo/,
   );
-  refused(configFile('agent: { gatherers: { cpu: { intervall: 1s } } }'), /did you mean gatherers\.cpu\.interval/);
+  await refused(configFile('agent: { gatherers: { cpu: { intervall: 1s } } }'), /did you mean gatherers\.cpu\.interval/);
 });

@@ -3,21 +3,22 @@ import assert from 'node:assert/strict';
 import { resolve } from 'node:path';
 import { test } from 'node:test';
 import { collectorConfig, listenAddress, type CollectorConfig } from '../../collector/config.ts';
-import { ConfigError, Settings } from '../../packaging/settings.ts';
+import { ConfigError } from '../../packaging/config-error.ts';
+import { openSettings } from '../../packaging/settings.ts';
 
-function config(environment: Record<string, string>): CollectorConfig {
-  return collectorConfig(new Settings({ section: 'collector', environment }));
+async function config(environment: Record<string, string>): Promise<CollectorConfig> {
+  return collectorConfig(await openSettings({ section: 'collector', environment }));
 }
 
-function refused(environment: Record<string, string>, expected: RegExp): void {
-  assert.throws(
+async function refused(environment: Record<string, string>, expected: RegExp): Promise<void> {
+  await assert.rejects(
     () => config(environment),
     (error) => error instanceof ConfigError && expected.test(`${error.code} ${error.sentence}`),
   );
 }
 
-test('without any setting it listens on loopback and keeps 90 days in ./data', () => {
-  assert.deepEqual(config({}), {
+test('without any setting it listens on loopback and keeps 90 days in ./data', async () => {
+  assert.deepEqual(await config({}), {
     listen: { host: '127.0.0.1', port: 8080 },
     dataDir: resolve('data'),
     retention: { ageMs: 90 * 86_400_000, bytesMax: 50e9, acceptAnyTime: false },
@@ -26,8 +27,8 @@ test('without any setting it listens on loopback and keeps 90 days in ./data', (
   });
 });
 
-test('the public variables set what they name', () => {
-  const read = config({
+test('the public variables set what they name', async () => {
+  const read = await config({
     PICKET_LISTEN: '[::1]:0',
     PICKET_DATA_DIR: '/var/lib/picket',
     PICKET_ADMIN_TOKEN: 'abc',
@@ -46,12 +47,12 @@ test('the public variables set what they name', () => {
   assert.equal(read.logLevel, 'debug');
 });
 
-test('PICKET_RETENTION=off keeps everything and takes any time stamp, unless bytes are bounded', () => {
-  assert.deepEqual(config({ PICKET_RETENTION: 'off' }).retention, { ageMs: undefined, bytesMax: undefined, acceptAnyTime: true });
-  assert.equal(config({ PICKET_RETENTION: 'off', PICKET_RETENTION_BYTES: '1GB' }).retention.bytesMax, 1e9);
+test('PICKET_RETENTION=off keeps everything and takes any time stamp, unless bytes are bounded', async () => {
+  assert.deepEqual((await config({ PICKET_RETENTION: 'off' })).retention, { ageMs: undefined, bytesMax: undefined, acceptAnyTime: true });
+  assert.equal((await config({ PICKET_RETENTION: 'off', PICKET_RETENTION_BYTES: '1GB' })).retention.bytesMax, 1e9);
 });
 
-test('addresses are host:port, with brackets around IPv6', () => {
+test('addresses are host:port, with brackets around IPv6', async () => {
   const check = (text: string, expected: string | undefined): void => {
     const address = listenAddress(text);
     assert.equal(address === undefined ? undefined : `${address.host} ${address.port}`, expected, text);
@@ -66,22 +67,22 @@ test('addresses are host:port, with brackets around IPv6', () => {
   check('http://h:80', undefined);
 });
 
-test('what cannot be used is refused with what to write instead', () => {
-  refused({ PICKET_LISTEN: '8080' }, /^config_invalid PICKET_LISTEN: "8080" is not host:port; write for example 127\.0\.0\.1:8080/);
-  refused({ PICKET_RETENTION: '30' }, /^config_invalid PICKET_RETENTION: "30" is not a duration; .*90d, or off/);
-  refused({ PICKET_RETENTION: '1s' }, /outside 1h to 100y/);
-  refused({ PICKET_TLS_CERT_FILE: '/c.pem' }, /^config_missing PICKET_TLS_CERT_FILE: tls\.cert_file needs tls\.key_file/);
-  refused({ PICKET_TLS_KEY_FILE: '/k.pem' }, /^config_missing PICKET_TLS_KEY_FILE: /);
-  refused({ PICKET_PUBLIC_URL: 'picket.example' }, /^config_invalid PICKET_PUBLIC_URL/);
-  refused({ PICKET_LOG_LEVEL: 'loud' }, /write one of trace, debug/);
+test('what cannot be used is refused with what to write instead', async () => {
+  await refused({ PICKET_LISTEN: '8080' }, /^config_invalid PICKET_LISTEN: "8080" is not host:port; write for example 127\.0\.0\.1:8080/);
+  await refused({ PICKET_RETENTION: '30' }, /^config_invalid PICKET_RETENTION: "30" is not a duration; .*90d, or off/);
+  await refused({ PICKET_RETENTION: '1s' }, /outside 1h to 100y/);
+  await refused({ PICKET_TLS_CERT_FILE: '/c.pem' }, /^config_missing PICKET_TLS_CERT_FILE: tls\.cert_file needs tls\.key_file/);
+  await refused({ PICKET_TLS_KEY_FILE: '/k.pem' }, /^config_missing PICKET_TLS_KEY_FILE: /);
+  await refused({ PICKET_PUBLIC_URL: 'picket.example' }, /^config_invalid PICKET_PUBLIC_URL/);
+  await refused({ PICKET_LOG_LEVEL: 'loud' }, /write one of trace, debug/);
 });
 
-test('a bad secret is not repeated in the error', () => {
-  refused({ PICKET_ADMIN_TOKEN: 'two words' }, /^config_invalid PICKET_ADMIN_TOKEN: the value is not one word/);
+test('a bad secret is not repeated in the error', async () => {
+  await refused({ PICKET_ADMIN_TOKEN: 'two words' }, /^config_invalid PICKET_ADMIN_TOKEN: the value is not one word/);
 });
 
-test("the other systems' names are accepted and named as not used yet", () => {
-  const read = new Settings({
+test("the other systems' names are accepted and named as not used yet", async () => {
+  const read = await openSettings({
     section: 'collector',
     environment: { ALERT_EMAIL: 'a@b', PERFORMANCE_CPU_THRESHOLD: '80', LOG_RETENTION_DAYS: '30' },
   });

@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { agentConfig } from '../../agent/config.ts';
 import { collectorConfig } from '../../collector/config.ts';
 import { COMMANDS } from '../../packaging/picket.ts';
-import { Settings } from '../../packaging/settings.ts';
+import { openSettings, type Settings } from '../../packaging/settings.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const MANUAL = readFileSync(join(ROOT, 'packaging/README.md'), 'utf8');
@@ -21,12 +21,12 @@ function rows(heading: string): [string, string, string][] {
   });
 }
 
-function settingsOf(section: 'agent' | 'collector', text: string): Settings {
+async function settingsOf(section: 'agent' | 'collector', text: string): Promise<Settings> {
   const folder = mkdtempSync(join(tmpdir(), 'picket-manual-'));
   try {
     const path = join(folder, 'picket.yaml');
     writeFileSync(path, text);
-    const read = new Settings({ section, environment: { PICKET_CONFIG: path } });
+    const read = await openSettings({ section, environment: { PICKET_CONFIG: path } });
     if (section === 'agent') agentConfig(read, { defaultDirectory: 'x' });
     else collectorConfig(read);
     return read;
@@ -50,29 +50,31 @@ function check(section: 'agent' | 'collector', heading: string, read: Settings):
   }
 }
 
-test('the manual has every setting of the collector', () => {
-  check('collector', 'Collector', settingsOf('collector', ''));
+test('the manual has every setting of the collector', async () => {
+  check('collector', 'Collector', await settingsOf('collector', ''));
 });
 
-test('the manual has every setting of the agent', () => {
-  check('agent', 'Agent', settingsOf('agent', 'agent: { gatherers: { cpu: { enabled: true } } }'));
+test('the manual has every setting of the agent', async () => {
+  check('agent', 'Agent', await settingsOf('agent', 'agent: { gatherers: { cpu: { enabled: true } } }'));
 });
 
-test("the manual's example file is accepted by both programs", () => {
+test("the manual's example file is accepted by both programs", async () => {
   const example = /```yaml\n(?<text>[^`]*)```/.exec(MANUAL)?.groups?.['text'] ?? '';
-  assert.equal(settingsOf('agent', example).decisions.find(({ key }) => key === 'gather_interval')?.text, '5s');
+  assert.equal((await settingsOf('agent', example)).decisions.find(({ key }) => key === 'gather_interval')?.text, '5s');
   // The secret's file of the example is not on this machine.
   assert.ok(
-    settingsOf('collector', example.replace(/^.*admin_token_file.*\n/m, '')).decisions.some(({ text }) => text === '/var/lib/picket'),
+    (await settingsOf('collector', example.replace(/^.*admin_token_file.*\n/m, ''))).decisions.some(
+      ({ text }) => text === '/var/lib/picket',
+    ),
   );
 });
 
-test('the manual names each variable that is accepted and not used yet', () => {
+test('the manual names each variable that is accepted and not used yet', async () => {
   const environment = Object.fromEntries(
     [...MANUAL.matchAll(/`((?:ALERT|SLACK|MONITOR|PERFORMANCE|LOG_RETENTION|PROMETHEUS)[A-Z_]*)`/g)].map(([, name]) => [name, '60']),
   );
-  const agent = new Settings({ section: 'agent', environment });
-  const collector = new Settings({ section: 'collector', environment });
+  const agent = await openSettings({ section: 'agent', environment });
+  const collector = await openSettings({ section: 'collector', environment });
   agentConfig(agent, { defaultDirectory: 'x' });
   collectorConfig(collector);
   const used = ['MONITOR_INTERVAL', 'MONITORING_METRICS_COLLECTION_INTERVAL'];
@@ -80,7 +82,7 @@ test('the manual names each variable that is accepted and not used yet', () => {
   assert.deepEqual(Object.keys(environment).toSorted(), [...new Set([...used, ...unused])].toSorted());
 });
 
-test('the README names every command', () => {
+test('the README names every command', async () => {
   const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
   for (const name of Object.keys(COMMANDS)) if (name !== 'version') assert.match(readme, new RegExp(`picket ${name}`), name);
 });

@@ -4,7 +4,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { ConfigError, durationMs, nearest, printSettings, Settings, sizeBytes } from '../../packaging/settings.ts';
+import { ConfigError } from '../../packaging/config-error.ts';
+import { durationMs, nearest, openSettings, sizeBytes, type Settings } from '../../packaging/settings.ts';
+import { printSettings } from '../../packaging/settings-file.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'picket-settings-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -16,13 +18,13 @@ function file(text: string): string {
   return path;
 }
 
-function reader(environment: Record<string, string>, flags: Record<string, string> = {}): Settings {
-  return new Settings({ section: 'collector', environment, flags });
+function reader(environment: Record<string, string>, flags: Record<string, string> = {}): Promise<Settings> {
+  return openSettings({ section: 'collector', environment, flags });
 }
 
-function code(run: () => unknown): string {
+async function code(run: () => unknown): Promise<string> {
   try {
-    run();
+    await run();
   } catch (error) {
     if (error instanceof ConfigError) return `${error.code} ${error.sentence}`;
     throw error;
@@ -30,98 +32,83 @@ function code(run: () => unknown): string {
   return 'no error';
 }
 
-test('the command line wins over the environment, that over the file, that over the default', () => {
+test('the command line wins over the environment, that over the file, that over the default', async () => {
   const setting = { key: 'listen', variable: 'PICKET_LISTEN' };
   const config = file('collector: { listen: "file:1" }\n');
-  assert.equal(reader({}).text(setting, 'default:1'), 'default:1');
-  assert.equal(reader({ PICKET_CONFIG: config }).text(setting, 'default:1'), 'file:1');
-  assert.equal(reader({ PICKET_CONFIG: config, PICKET_LISTEN: 'env:1' }).text(setting, 'default:1'), 'env:1');
-  assert.equal(reader({ PICKET_CONFIG: config, PICKET_LISTEN: 'env:1' }, { listen: 'flag:1' }).text(setting, 'default:1'), 'flag:1');
+  assert.equal((await reader({})).text(setting, 'default:1'), 'default:1');
+  assert.equal((await reader({ PICKET_CONFIG: config })).text(setting, 'default:1'), 'file:1');
+  assert.equal((await reader({ PICKET_CONFIG: config, PICKET_LISTEN: 'env:1' })).text(setting, 'default:1'), 'env:1');
+  assert.equal(
+    (await reader({ PICKET_CONFIG: config, PICKET_LISTEN: 'env:1' }, { listen: 'flag:1' })).text(setting, 'default:1'),
+    'flag:1',
+  );
 });
 
-test('an empty variable counts as not set', () => {
-  assert.equal(reader({ PICKET_LISTEN: '' }).text({ key: 'listen', variable: 'PICKET_LISTEN' }, 'default:1'), 'default:1');
+test('an empty variable counts as not set', async () => {
+  assert.equal((await reader({ PICKET_LISTEN: '' })).text({ key: 'listen', variable: 'PICKET_LISTEN' }, 'default:1'), 'default:1');
 });
 
-test('an alias takes the unit of its own system, and the name of ours wins over it', () => {
+test('an alias takes the unit of its own system, and the name of ours wins over it', async () => {
   const setting = { key: 'interval', variable: 'PICKET_INTERVAL', aliases: [{ variable: 'MONITOR_INTERVAL', unit: 's' }] };
   const bounds = { min: '1s', max: '1h' };
-  assert.equal(reader({ MONITOR_INTERVAL: '60' }).durationMs(setting, '1s', bounds), 60_000);
-  assert.equal(reader({ MONITOR_INTERVAL: '2m' }).durationMs(setting, '1s', bounds), 120_000);
-  assert.equal(reader({ MONITOR_INTERVAL: '60', PICKET_INTERVAL: '5s' }).durationMs(setting, '1s', bounds), 5000);
+  assert.equal((await reader({ MONITOR_INTERVAL: '60' })).durationMs(setting, '1s', bounds), 60_000);
+  assert.equal((await reader({ MONITOR_INTERVAL: '2m' })).durationMs(setting, '1s', bounds), 120_000);
+  assert.equal((await reader({ MONITOR_INTERVAL: '60', PICKET_INTERVAL: '5s' })).durationMs(setting, '1s', bounds), 5000);
 });
 
-test('a secret is read from the file that its _FILE variable or key names', () => {
+test('a secret is read from the file that its _FILE variable or key names', async () => {
   const setting = { key: 'admin_token', variable: 'PICKET_ADMIN_TOKEN', secret: true };
   const secret = file('s3cret\n');
-  assert.equal(reader({ PICKET_ADMIN_TOKEN_FILE: secret }).text(setting, undefined), 's3cret');
-  assert.equal(reader({ PICKET_CONFIG: file(`collector: { admin_token_file: ${secret} }`) }).text(setting, undefined), 's3cret');
+  assert.equal((await reader({ PICKET_ADMIN_TOKEN_FILE: secret })).text(setting, undefined), 's3cret');
+  assert.equal((await reader({ PICKET_CONFIG: file(`collector: { admin_token_file: ${secret} }`) })).text(setting, undefined), 's3cret');
   assert.match(
-    code(() => reader({ PICKET_ADMIN_TOKEN: 'a', PICKET_ADMIN_TOKEN_FILE: secret }).text(setting, undefined)),
+    await code(async () => (await reader({ PICKET_ADMIN_TOKEN: 'a', PICKET_ADMIN_TOKEN_FILE: secret })).text(setting, undefined)),
     /^config_conflict .*keep one/,
   );
   assert.match(
-    code(() => reader({ PICKET_ADMIN_TOKEN_FILE: join(folder, 'none') }).text(setting, undefined)),
+    await code(async () => (await reader({ PICKET_ADMIN_TOKEN_FILE: join(folder, 'none') })).text(setting, undefined)),
     /^config_unreadable .*there is no such file/,
   );
   assert.match(
-    code(() => reader({ PICKET_ADMIN_TOKEN_FILE: file(' \n') }).text(setting, undefined)),
+    await code(async () => (await reader({ PICKET_ADMIN_TOKEN_FILE: file(' \n') })).text(setting, undefined)),
     /^config_invalid .*is empty/,
   );
 });
 
-test('errors in the file name its line and column', () => {
+test('errors in the file name its line and column', async () => {
   const key = { key: 'listen', variable: 'PICKET_LISTEN' };
   const bad = file('log_level: info\ncollector:\n  listen: nowhere\n');
   assert.equal(
-    code(() => reader({ PICKET_CONFIG: bad }).text(key, undefined, () => 'is not host:port')),
+    await code(async () => (await reader({ PICKET_CONFIG: bad })).text(key, undefined, () => 'is not host:port')),
     `config_invalid ${bad}:3:11: listen: "nowhere" is not host:port`,
   );
   const unknown = file('collector:\n  lisen: 127.0.0.1:1\n');
-  const read = reader({ PICKET_CONFIG: unknown });
+  const read = await reader({ PICKET_CONFIG: unknown });
   read.text(key, undefined);
   assert.equal(
-    code(() => read.finish()),
+    await code(async () => read.finish()),
     `config_unknown_key ${unknown}:2:10: there is no setting collector.lisen; did you mean listen?`,
   );
   const section = file('colector: {}\n');
-  assert.match(
-    code(() => reader({ PICKET_CONFIG: section })),
-    /^config_unknown_key .*:1:1: there is no section colector/,
-  );
-  assert.match(
-    code(() => reader({ PICKET_CONFIG: file('collector:\n  a: 1\n  a: 2\n') })),
-    /^config_syntax .*:3:3: .*unique/i,
-  );
-  assert.match(
-    code(() => reader({ PICKET_CONFIG: file('- a\n') })),
-    /^config_syntax .*:1:1: expected keys/,
-  );
-  assert.match(
-    code(() => reader({ PICKET_CONFIG: file('collector: { listen: [a] }') })),
-    /^config_invalid .*is a list/,
-  );
-  assert.match(
-    code(() => reader({ PICKET_CONFIG: join(folder, 'none') })),
-    /^config_unreadable .*there is no such file/,
-  );
+  assert.match(await code(async () => reader({ PICKET_CONFIG: section })), /^config_unknown_key .*:1:1: there is no section colector/);
+  assert.match(await code(async () => reader({ PICKET_CONFIG: file('collector:\n  a: 1\n  a: 2\n') })), /^config_syntax .*:3:3: .*unique/i);
+  assert.match(await code(async () => reader({ PICKET_CONFIG: file('- a\n') })), /^config_syntax .*:1:1: expected keys/);
+  assert.match(await code(async () => reader({ PICKET_CONFIG: file('collector: { listen: [a] }') })), /^config_invalid .*is a list/);
+  assert.match(await code(async () => reader({ PICKET_CONFIG: join(folder, 'none') })), /^config_unreadable .*there is no such file/);
 });
 
-test('a file that grows through its aliases, or nests without end, is refused', () => {
+test('a file that grows through its aliases, or nests without end, is refused', async () => {
   const loop = file('collector: &a\n  b: *a\n');
-  assert.match(
-    code(() => reader({ PICKET_CONFIG: loop })),
-    /^config_syntax .*nested too deep/,
-  );
+  assert.match(await code(async () => reader({ PICKET_CONFIG: loop })), /^config_syntax .*nested too deep/);
 });
 
-test('the other program of the same file is left to that program', () => {
-  const read = reader({ PICKET_CONFIG: file('agent: { whatever: 1 }\n') });
+test('the other program of the same file is left to that program', async () => {
+  const read = await reader({ PICKET_CONFIG: file('agent: { whatever: 1 }\n') });
   read.finish();
 });
 
-test('what is printed masks secrets, tells where values come from and names what is not used yet', () => {
-  const read = reader({ PICKET_ADMIN_TOKEN: 'hidden', PICKET_LISTEN: 'h:1', SLACK_WEBHOOK: 'https://hidden' });
+test('what is printed masks secrets, tells where values come from and names what is not used yet', async () => {
+  const read = await reader({ PICKET_ADMIN_TOKEN: 'hidden', PICKET_LISTEN: 'h:1', SLACK_WEBHOOK: 'https://hidden' });
   read.text({ key: 'listen', variable: 'PICKET_LISTEN' }, 'default:1');
   read.text({ key: 'data_dir' }, './data');
   read.text({ key: 'admin_token', variable: 'PICKET_ADMIN_TOKEN', secret: true }, undefined);
@@ -142,7 +129,7 @@ test('what is printed masks secrets, tells where values come from and names what
   );
 });
 
-test('durations and sizes are numbers with a unit', () => {
+test('durations and sizes are numbers with a unit', async () => {
   const check = (text: string, expected: number | undefined): void => assert.equal(durationMs(text), expected, text);
   check('500ms', 500);
   check('5s', 5000);
@@ -158,23 +145,20 @@ test('durations and sizes are numbers with a unit', () => {
   assert.equal(sizeBytes('50'), undefined);
 });
 
-test('a value outside its bounds is told what to write', () => {
-  const read = (text: string): string =>
-    code(() => reader({ X: text }).durationMs({ key: 'x', variable: 'X' }, '5s', { min: '1s', max: '5m', multipleOf: '1s' }));
-  assert.match(read('5'), /^config_invalid X: "5" is not a duration; .*for example 5s/);
-  assert.match(read('6m'), /is outside 1s to 5m/);
-  assert.match(read('1500ms'), /no multiple of 1s/);
+test('a value outside its bounds is told what to write', async () => {
+  const read = (text: string): Promise<string> =>
+    code(async () => (await reader({ X: text })).durationMs({ key: 'x', variable: 'X' }, '5s', { min: '1s', max: '5m', multipleOf: '1s' }));
+  assert.match(await read('5'), /^config_invalid X: "5" is not a duration; .*for example 5s/);
+  assert.match(await read('6m'), /is outside 1s to 5m/);
+  assert.match(await read('1500ms'), /no multiple of 1s/);
+  assert.match(await code(async () => (await reader({ X: 'maybe' })).flag({ key: 'x', variable: 'X' }, true)), /write true or false/);
   assert.match(
-    code(() => reader({ X: 'maybe' }).flag({ key: 'x', variable: 'X' }, true)),
-    /write true or false/,
-  );
-  assert.match(
-    code(() => reader({ X: '-1' }).integer({ key: 'x', variable: 'X' }, 3, { min: 0, max: 9 })),
+    await code(async () => (await reader({ X: '-1' })).integer({ key: 'x', variable: 'X' }, 3, { min: 0, max: 9 })),
     /whole number from 0 to 9/,
   );
 });
 
-test('the word that was probably meant is found, a far one is not', () => {
+test('the word that was probably meant is found, a far one is not', async () => {
   assert.equal(nearest('lisen', ['listen', 'data_dir']), 'listen');
   assert.equal(nearest('xyz', ['listen', 'data_dir']), undefined);
 });
