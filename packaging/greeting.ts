@@ -16,12 +16,18 @@ export function greeting(info: Listening, version: string, environment: Io['envi
     ['Log in', `${info.loginUrl}  (good for ten minutes)`],
     ['Data', info.dataDir],
     ['API token', info.tokenFile ?? 'the one of PICKET_ADMIN_TOKEN'],
-    ['Try', 'npx picket status   and   npx picket query node_load1'],
+    ['Try', `${settingsLine(environment)}npx picket query node_load1   (and: npx picket --help)`],
     ['Stop', 'Ctrl-C'],
   ];
   const tunnel = tunnelLine(info.url, environment);
   if (tunnel !== undefined) rows.splice(2, 0, ['From afar', tunnel]);
   return ['', `Picket ${version} is running.`, '', ...rows.map(([name, text]) => `  ${name.padEnd(9)}  ${text}`), '', ''].join('\n');
+}
+
+/** The settings that a command in another shell needs to find this collector, if they are not the defaults. */
+function settingsLine(environment: Io['environment']): string {
+  const set = ['PICKET_CONFIG', 'PICKET_DATA_DIR', 'PICKET_LISTEN'].filter((name) => (environment[name] ?? '') !== '');
+  return set.map((name) => `${name}=${environment[name]} `).join('');
 }
 
 /** What to type on one's own computer, if this is a shell on another machine and the page is open to that machine alone. */

@@ -15,11 +15,12 @@ test('the first lines say where it is, how to get in, where things lie and how t
     `${LISTENING.loginUrl}  (good for ten minutes)`,
     '/x/data/admin-token',
     'Ctrl-C',
-    'npx picket status',
+    '  npx picket query node_load1 ',
   ]) {
     assert.ok(text.includes(part), part);
   }
   assert.doesNotMatch(text, /ssh/);
+  assert.match(greeting(LISTENING, '1', { PICKET_DATA_DIR: '/x' }), /PICKET_DATA_DIR=\/x npx picket query/);
   assert.match(greeting(LISTENING, '1.2.3', {}), /PICKET_ADMIN_TOKEN/);
 });
 
