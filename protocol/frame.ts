@@ -3,8 +3,7 @@
  * A frame is a msgpack array of 15 elements, all but the payload of fixed width, so that every offset is a constant; README.md has the table.
  */
 import { createHash } from 'node:crypto';
-import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
-import { constants as zlib } from 'node:zlib';
+import { constants as zlib, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { fail, ok, type Result } from './errors.ts';
 import { FRAME_BYTES_MAX, PAYLOAD_BYTES_MAX, PROTOCOL_VERSION } from './limits.ts';
 import { DIGEST_BYTES, ID_BYTES, Purpose, SIGNATURE_BYTES, type Signer, type Verifier } from './sign.ts';

@@ -125,10 +125,14 @@ export function startAgent(options: {
 }
 
 /** Asks the collector's API as administrator; parsed JSON. */
-export async function api(collector: { url: string; token: string }, path: string, init: RequestInit = {}): Promise<unknown> {
+export async function api(
+  collector: { url: string; token: string },
+  path: string,
+  init: { readonly method?: string; readonly body?: string } = {},
+): Promise<unknown> {
   const response = await fetch(collector.url + path, {
     ...init,
-    headers: { authorization: `Bearer ${collector.token}`, 'content-type': 'application/json', ...init.headers },
+    headers: { authorization: `Bearer ${collector.token}`, 'content-type': 'application/json' },
   });
   const text = await response.text();
   if (!response.ok) throw new Error(`${path}: ${response.status} ${text}`);

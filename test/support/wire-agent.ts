@@ -92,7 +92,7 @@ export class WireAgent {
     const answer = decodeAnswer(challenge.value, hello, await messages.next());
     if (!answer.ok) throw new Error(answer.detail);
     if ('welcome' in answer.value) this.welcome = answer.value.welcome;
-    messages.then((bytes) => this.#message(bytes));
+    messages.each((bytes) => this.#message(bytes));
     return answer.value;
   }
 
@@ -229,7 +229,7 @@ export class WireAgent {
 }
 
 /** Messages in order, first by asking, then by callback. */
-function inbox(socket: WebSocket): { next(): Promise<Uint8Array>; then(listener: (bytes: Uint8Array) => void): void } {
+function inbox(socket: WebSocket): { next(): Promise<Uint8Array>; each(listener: (bytes: Uint8Array) => void): void } {
   const waiting: Uint8Array[] = [];
   let wanted: { resolve(bytes: Uint8Array): void; reject(error: Error): void } | undefined;
   let listener: ((bytes: Uint8Array) => void) | undefined;
@@ -253,7 +253,7 @@ function inbox(socket: WebSocket): { next(): Promise<Uint8Array>; then(listener:
         else if (failure !== undefined) reject(failure);
         else wanted = { resolve, reject };
       }),
-    then(next) {
+    each(next) {
       listener = next;
       for (const bytes of waiting.splice(0)) next(bytes);
     },
