@@ -32,11 +32,9 @@ export class QueryGate {
     ctx.res.once('close', onClose);
     try {
       await this.#enter(abort.signal);
-      try {
-        return await query(abort.signal);
-      } finally {
-        this.#leave();
-      }
+      const running = (async () => query(abort.signal))().finally(() => this.#leave());
+      // Who asked is answered at once when the time is over; the place is free when the query has really ended.
+      return await untilAborted(running, abort.signal);
     } catch (error) {
       throw this.#counted(abort.signal.aborted ? (abort.signal.reason as unknown) : error);
     } finally {
@@ -91,4 +89,11 @@ export class QueryGate {
     if (next === undefined) this.counts.running--;
     else next();
   }
+}
+
+function untilAborted<T>(running: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+    running.then(resolve, reject);
+  });
 }

@@ -60,7 +60,7 @@ export type ListenOptions = {
   /** 0 takes a free port. */
   readonly port: number;
   readonly tls?: { readonly cert: string | Buffer; readonly key: string | Buffer };
-  readonly limits?: Partial<typeof LIMITS>;
+  readonly limits?: Partial<ServerLimits>;
 };
 
 export type RunningServer = {
@@ -94,7 +94,9 @@ const LIMITS = {
   headersMs: 10_000,
   requestMs: 30_000,
   keepAliveMs: 65_000,
-} as const satisfies Record<string, number>;
+};
+
+export type ServerLimits = Readonly<typeof LIMITS>;
 
 /** Nothing is loaded from elsewhere, nothing inline, and no other page may frame this one. */
 const CONTENT_SECURITY_POLICY = [
@@ -249,7 +251,7 @@ function requestUrl(ctx: Context, trustProxy: boolean): string {
   return `${isSecure(ctx, { trustProxy }) ? 'https' : 'http'}://${host}`;
 }
 
-function makeServer(handle: RequestListener, tls: ListenOptions['tls'], limits: Record<keyof typeof LIMITS, number>): Server {
+function makeServer(handle: RequestListener, tls: ListenOptions['tls'], limits: ServerLimits): Server {
   const options = {
     maxHeaderSize: limits.headerBytesMax,
     headersTimeout: limits.headersMs,

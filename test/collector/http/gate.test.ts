@@ -62,3 +62,14 @@ test('a query that fails gives its place back', async () => {
   );
   assert.equal(await gate.run(request(), 1000, async () => 'next'), 'next');
 });
+
+test('who asked is answered when the time is over, though the query goes on; its place is free when it ends', async () => {
+  const gate = new QueryGate({ runningMax: 1 });
+  const stuck = held();
+  await assert.rejects(gate.run(request(), 5, stuck.query), { code: 'query_timeout' });
+  assert.equal(gate.counts.running, 1);
+  stuck.end();
+  await stuck.query();
+  assert.equal(await gate.run(request(), 1000, async () => 'next'), 'next');
+  assert.equal(gate.counts.running, 0);
+});
