@@ -65,16 +65,34 @@ const SPOOL_DEFAULTS = {
 const SPOOL_MIN = '16MB';
 const SPOOL_MAX = '1TB';
 
+/** Every gatherer of every platform; a test holds this against the files of gather/. */
+const GATHERER_NAMES: readonly string[] = [
+  'cpu',
+  'diskstats',
+  'filefd',
+  'filesystem',
+  'host',
+  'loadavg',
+  'meminfo',
+  'netdev',
+  'netstat',
+  'os',
+  'pressure',
+  'self',
+  'sockstat',
+  'stat',
+  'time',
+  'uname',
+  'vmstat',
+];
+
 const NOT_USED_YET = [
   { variable: 'MONITORING_ENABLED', about: 'stop the agent instead' },
   { variable: 'MONITORING_HEALTH_CHECK_INTERVAL', about: 'service checks come with a later version' },
 ] as const;
 
-/** Reads every setting of the agent. `gatherers` are the names that exist; without them any name is taken. Throws what the reader throws. */
-export function agentConfig(
-  read: SettingReader,
-  options: { readonly gatherers?: readonly string[]; readonly defaultDirectory: string },
-): AgentConfig {
+/** Reads every setting of the agent. Throws what the reader throws. */
+export function agentConfig(read: SettingReader, options: { readonly defaultDirectory: string }): AgentConfig {
   const insecure = read.flag({ key: 'insecure', variable: 'PICKET_INSECURE' }, false);
   const collectorUrl = readCollectorUrl(read, insecure);
   const enrollToken = read.text({ key: 'enroll_token', variable: 'PICKET_ENROLL_TOKEN', secret: true }, undefined, tokenProblem);
@@ -98,7 +116,7 @@ export function agentConfig(
     flushMs: read.durationMs({ key: 'flush' }, '5s', { min: '1s', max: '5m' }) ?? 5000,
     offlineFlushMs: read.durationMs({ key: 'offline_flush' }, '60s', { min: '1s', max: '10m' }) ?? 60_000,
     ...(gatherIntervalMs === undefined ? {} : { gatherIntervalMs }),
-    gatherers: readGatherers(read, options.gatherers),
+    gatherers: readGatherers(read),
     paths: readPaths(read),
     spool: { now: readLane(read, 'now'), logs: readLane(read, 'logs'), bulk: readLane(read, 'bulk') },
     logLevel: read.text({ key: 'log_level', variable: 'PICKET_LOG_LEVEL' }, 'info', logLevelProblem) ?? 'info',
@@ -152,13 +170,17 @@ function readInterval(read: SettingReader, setting: Setting): number | undefined
   return read.durationMs(setting, '1s', { min: '1s', max: '1h', multipleOf: '1s', optional: true });
 }
 
-function readGatherers(read: SettingReader, known: readonly string[] | undefined): Readonly<Record<string, GathererConfig>> {
+function readGatherers(read: SettingReader): Readonly<Record<string, GathererConfig>> {
   const gatherers: Record<string, GathererConfig> = {};
   for (const name of read.names('gatherers')) {
     const enabled = read.flag({ key: `gatherers.${name}.enabled` }, true);
     const intervalMs = readInterval(read, { key: `gatherers.${name}.interval` });
-    if (known !== undefined && !known.includes(name)) {
-      read.fail({ key: `gatherers.${name}.enabled` }, 'config_unknown_key', `there is no gatherer ${name}; there are ${known.join(', ')}`);
+    if (!GATHERER_NAMES.includes(name)) {
+      read.fail(
+        { key: `gatherers.${name}.enabled` },
+        'config_unknown_key',
+        `there is no gatherer ${name}; there are ${GATHERER_NAMES.join(', ')}`,
+      );
     }
     gatherers[name] = { enabled, ...(intervalMs === undefined ? {} : { intervalMs }) };
   }

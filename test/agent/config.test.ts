@@ -1,6 +1,6 @@
 /** The agent's settings: defaults, what is allowed, what is answered to the rest. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -13,7 +13,6 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 
 async function config(environment: Record<string, string>, flags: Record<string, string> = {}): Promise<AgentConfig> {
   return agentConfig(await openSettings({ section: 'agent', environment, flags }), {
-    gatherers: ['cpu', 'meminfo'],
     defaultDirectory: '/var/lib/picket/agent',
   });
 }
@@ -129,7 +128,20 @@ test('what cannot be used is refused with what to write instead', async () => {
   await refused(configFile('agent: { gatherers: { cpu: { interval: 1500ms } } }'), /no multiple of 1s/);
   await refused(
     configFile('agent: { gatherers: { cpus: { enabled: true } } }'),
-    /^config_unknown_key .*picket\.yaml:1:40: there is no gatherer cpus; there are cpu, meminfo/,
+    /^config_unknown_key .*picket\.yaml:1:40: there is no gatherer cpus; there are cpu, .*vmstat/,
   );
   await refused(configFile('agent: { gatherers: { cpu: { intervall: 1s } } }'), /did you mean gatherers\.cpu\.interval/);
+});
+
+test('the names that a configuration may use are those of the gatherers', async () => {
+  const folder = join(import.meta.dirname, '../../agent/gather');
+  const sources = readdirSync(folder).map((file) => readFileSync(join(folder, file), 'utf8'));
+  const names = sources.flatMap((source) => [...source.matchAll(/^ {2}readonly name = '(\w+)';$/gm)].map((match) => match[1] ?? ''));
+  assert.ok(names.length > 10);
+  for (const name of names) await config(configFile(`agent: { gatherers: { ${name}: { enabled: true } } }`));
+  await assert.rejects(config(configFile('agent: { gatherers: { x: { enabled: true } } }')), (error: Error) => {
+    const listed = /there are (.*)$/.exec(error.message)?.[1]?.split(', ');
+    assert.deepEqual(listed, [...new Set(names)].toSorted());
+    return true;
+  });
 });
