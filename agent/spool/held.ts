@@ -34,7 +34,7 @@ export type SpoolStats = {
   readonly accounts: Readonly<Accounts>;
   /** On their way to the collector from memory alone: appended with a lease while the disk did not take them. */
   readonly afloat: number;
-  /** Newest sample time of the frames in its files, 0 if there are none. */
+  /** Newest sample time of what was found at start (acked frames too, if still there) and appended since; 0 if there was none. */
   readonly newestMs: number;
   /** How long the last sync took. */
   readonly syncMs: number;

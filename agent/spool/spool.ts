@@ -75,7 +75,10 @@ export class Spool {
   #corruptions = 0;
   #dictionariesLost = 0;
   #diskError = '';
+  #newestMs = 0;
+  /** Takes no more; then: has let go of the directory. */
   #closed = false;
+  #released = false;
 
   private constructor(options: SpoolOptions, fs: SpoolFs, lock: SpoolLock) {
     this.#directory = options.directory;
@@ -134,6 +137,7 @@ export class Spool {
     const tally = tallyOf(this.#epoch, lane.number);
     assert(frame.sequence === tally.next, `sequence ${frame.sequence} of lane ${lane.number} is not ${tally.next}, the next one`);
     tally.next++;
+    this.#newestMs = Math.max(this.#newestMs, frame.toMs);
     this.#losses.accounts.appended++;
     const cause = this.#store(lane, frame, options.lease);
     if (cause !== undefined) {
@@ -171,6 +175,7 @@ export class Spool {
    * said: nothing may then be built on it (law 6). To be called each second; a call while one runs waits for a pass of its own.
    */
   sync(): Promise<void> {
+    if (this.#released) return Promise.resolve();
     if (this.#syncing === undefined) {
       this.#syncing = this.#syncPass().finally(() => {
         this.#syncing = undefined;
@@ -260,7 +265,7 @@ export class Spool {
       drops: this.#losses.drops(),
       accounts: { ...this.#losses.accounts },
       afloat: this.#afloat.size,
-      newestMs: segments.reduce((newest, segment) => Math.max(newest, segment.newestMs), 0),
+      newestMs: this.#newestMs,
       syncMs: this.#syncMs,
       syncFailures: this.#syncFailures,
       corruptions: this.#corruptions,
@@ -285,6 +290,7 @@ export class Spool {
       if (!(error instanceof SpoolError)) throw error;
       this.#log.error({ directory: this.#directory, code: error.code }, error.message);
     }
+    this.#released = true;
     for (const segment of this.#lanes.flatMap((lane) => lane.segments)) segment.close();
     this.#shelf.close();
     this.#ledger.close();
@@ -304,6 +310,7 @@ export class Spool {
     for (const lane of this.#lanes) {
       const found = recoverLane(this.#fs, lane.directory, lane.number, this.#epochs);
       lane.adopt(found, wallMs, this.#monotonicMs());
+      for (const { newestMs } of lane.segments) this.#newestMs = Math.max(this.#newestMs, newestMs);
       for (const path of found.unreadable) this.#log.error({ path }, 'spool segment cannot be read');
       for (const loss of found.losses) {
         this.#countDamage({ ...loss }, 'spool segment damaged');

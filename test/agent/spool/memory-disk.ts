@@ -36,6 +36,7 @@ export class MemoryDisk implements SpoolFs {
   readonly #directories = new Set<string>();
   readonly #open = new Map<number, { readonly node: Node; readonly path: string; readonly mode: OpenMode }>();
   #fdNext = 3;
+  readonly #syncing = new Set<number>();
   readonly #random: Random;
 
   constructor(random: Random = () => 0.5) {
@@ -48,6 +49,7 @@ export class MemoryDisk implements SpoolFs {
     this.syncsFailed = 0;
     this.crashAt = Infinity;
     this.#open.clear();
+    this.#syncing.clear();
     if (how === 'kill') return;
     const kept = Math.floor(this.#random() * (this.#pendingNames.length + 1));
     const names = this.#durableNames;
@@ -108,6 +110,8 @@ export class MemoryDisk implements SpoolFs {
 
   close(fd: number): void {
     this.#alive('close');
+    // The kernel gives the number to the next file that is opened, which is then what the sync is about.
+    if (this.#syncing.has(fd)) throw new Error('closed under a running sync');
     if (!this.#open.delete(fd)) throw errno('EBADF', String(fd));
   }
 
@@ -148,7 +152,9 @@ export class MemoryDisk implements SpoolFs {
   async sync(fd: number): Promise<void> {
     const { node, path } = this.#file(fd);
     const pending = [...node.pending];
+    this.#syncing.add(fd);
     await Promise.resolve();
+    this.#syncing.delete(fd);
     this.#change(
       'sync',
       path,

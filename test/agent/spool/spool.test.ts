@@ -220,6 +220,36 @@ test('one bad write spoils one segment and no frame', () => {
   assert.equal(spool.stats().gaps, 0);
 });
 
+test('a write that a full disk broke off leaves nothing behind', () => {
+  const { machine, disk, spool } = opened({ lanes: [{ bytesMax: 64 * 1024, ageMsMax: 60_000 }], segmentBytes: 8 * 1024 });
+  // The header goes in, half of the record does not.
+  disk.fault = (call, path) => (call === 'write' && disk.files().get(path)?.length === 28 ? 'ENOSPC' : undefined);
+  spool.append(frameOf(0, { bytes: new Uint8Array(3_000).fill(9) }), { lease: false });
+  disk.fault = () => undefined;
+  fill(spool, 1, 2);
+  const again = machine.reopen();
+  assert.deepEqual(leasable(again), [1]);
+  assert.deepEqual(
+    again.gaps().map(({ cause, fromSequence }) => [cause, fromSequence]),
+    [['disk_full', 0]],
+  );
+  assert.equal(again.stats().corruptions, 0);
+});
+
+test('a segment that goes while it is synced is closed afterwards', async () => {
+  const { disk, spool } = opened();
+  fill(spool, 0, 8);
+  const sync = disk.sync.bind(disk);
+  disk.sync = (fd) => {
+    const running = sync(fd);
+    spool.ack(epochOf(1), 0, [[0, 8]]);
+    return running;
+  };
+  await spool.sync();
+  await spool.close();
+  assert.equal(disk.openFiles(), 0);
+});
+
 test('a sync that fails rejects until every held frame is on the disk again', async () => {
   const { machine, disk, spool } = opened();
   fill(spool, 0, 3);
