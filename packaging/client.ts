@@ -26,7 +26,8 @@ export async function clientOf(command: string, args: Arguments, io: Io): Promis
   const given = args.values['url'] ?? nonEmpty(io.environment['PICKET_COLLECTOR_URL']);
   const url = given === undefined ? listenUrl(config) : originOf(given);
   if (url === undefined) throw usageError(command, `"${given}" is not the address of a collector; write for example http://127.0.0.1:8080`);
-  useOwnAuthority(nonEmpty(io.environment['PICKET_CA_FILE']));
+  // A collector of this host may have a certificate that only its own settings know.
+  useOwnAuthority(nonEmpty(io.environment['PICKET_CA_FILE']) ?? (given === undefined ? config.tls?.certFile : undefined));
   return { url, token: args.values['token'] ?? config.adminToken ?? (isLoopback(url) ? storedToken(config.dataDir) : undefined) };
 }
 
@@ -93,6 +94,10 @@ function unreachable(client: Client, cause: unknown): CommandError {
   if (code === 'ECONNREFUSED') {
     const what = `no collector answers at ${client.url}: it is not running, or listens elsewhere`;
     return new CommandError('collector_unreachable', `${what}; start it with "npm start", or name it with --url`, { cause });
+  }
+  if (/SELF_SIGNED|UNABLE_TO_(VERIFY|GET)|CERT_/.test(code)) {
+    const what = `the certificate of ${client.url} is not trusted: ${inner instanceof Error ? inner.message.split(';', 1)[0] : code}`;
+    return new CommandError('certificate_untrusted', `${what}; name the authority's PEM file with PICKET_CA_FILE`, { cause });
   }
   const why =
     cause instanceof Error && cause.name === 'TimeoutError'
@@ -177,7 +182,7 @@ function useOwnAuthority(path: string | undefined): void {
     setDefaultCACertificates([...getCACertificates('default'), readFileSync(path, 'utf8')]);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
-    throw new CommandError('ca_unreadable', `PICKET_CA_FILE: cannot use ${path}: ${why}; name a PEM file with certificates`, {
+    throw new CommandError('ca_unreadable', `cannot use the certificates in ${path}: ${why}; name a PEM file with PICKET_CA_FILE`, {
       cause,
       exitCode: 2,
     });

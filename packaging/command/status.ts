@@ -46,8 +46,10 @@ async function isReady(client: Client): Promise<boolean> {
   }
 }
 
+/** The build information has Prometheus's form, and a version of Prometheus for those who ask for one; ours stands in the revision. */
 function versionOf(build: unknown): string {
   const data = isRecord(build) && isRecord(build['data']) ? build['data'] : undefined;
-  if (data === undefined) throw new CommandError('answer_unexpected', 'the collector does not tell its version; is it a Picket collector?');
-  return textOf(data['picketVersion'] ?? data['version']) ?? 'unknown';
+  const found = /^picket-(?<version>\S+)$/.exec(textOf(data?.['revision']) ?? '')?.groups?.['version'];
+  if (found === undefined) throw new CommandError('answer_unexpected', 'what answers there is not a Picket collector; name it with --url');
+  return found;
 }

@@ -164,7 +164,7 @@ test('hosts and status show what reports, and nothing that a host name could do 
     link: { connected: true, backlogBytes: 2_500_000 },
   };
   answers.set('GET /api/v1/hosts', { body: { hosts: [host] } });
-  answers.set('GET /api/v1/status/buildinfo', { body: { status: 'success', data: { version: '1.2.3' } } });
+  answers.set('GET /api/v1/status/buildinfo', { body: { status: 'success', data: { version: '3.5.0', revision: 'picket-1.2.3' } } });
   answers.set('GET /-/ready', { body: 'ok' });
   const listed = await run(['hosts']);
   assert.equal(
