@@ -53,7 +53,10 @@ export async function openIngest(options: IngestOptions): Promise<Ingest> {
   const hosts = await Hosts.open({ agents, presence, ledger, sessions, records });
   const own = await OwnSeries.open({ identity, appender: store, nowMs });
   const up = new UpSeries(own, presence);
-  const stopFeed = store.onAppended((agentId, newestMs) => presence.arrived(agentId, newestMs));
+  const stopFeed = store.onAppended((agentId, newestMs) => {
+    // The collector's own series come by the same feed and are no host's.
+    if (agents.get(agentId) !== undefined) presence.arrived(agentId, newestMs);
+  });
   const stopLoss = store.onLoss((loss) => {
     log.warn({ cause: loss.cause, detail: loss.detail, agent: loss.agentId }, 'stored data is damaged or unreadable');
     ledger.loss(loss).catch((error: unknown) => log.warn({ error: (error as Error).message }, 'cannot file a loss'));
