@@ -4,8 +4,17 @@
  */
 import { signal } from '@preact/signals';
 
-/** The Date header is cut to whole seconds, so differences up to this are the header's own. */
+/** The Date header is cut to whole seconds, and a clock that is two seconds off misleads nobody. */
 const OFFSET_MIN_MS = 2000;
+
+/** How far another clock is ahead, if a header written between two times of ours shows it to be; 0 if it may as well be right. Pure. */
+export function offsetFrom(header: string | null, sentMs: number, receivedMs: number): number | undefined {
+  const theirs = header === null ? Number.NaN : Date.parse(header) + 500;
+  if (!Number.isFinite(theirs)) return undefined;
+  const offset = theirs - (sentMs + receivedMs) / 2;
+  // It may have been written at either end of the wait: a slow answer proves little.
+  return Math.abs(offset) < OFFSET_MIN_MS + (receivedMs - sentMs) / 2 ? 0 : offset;
+}
 
 class CollectorClock {
   #offsetMs = 0;
@@ -20,12 +29,10 @@ class CollectorClock {
     return this.#offsetMs;
   }
 
-  /** `header` was written between the two times of our own clock. */
   learn(header: string | null, sentMs: number, receivedMs: number): void {
-    const theirs = header === null ? NaN : Date.parse(header) + 500;
-    const offset = theirs - (sentMs + receivedMs) / 2;
-    if (!Number.isFinite(offset)) return;
-    this.#offsetMs = Math.abs(offset) < OFFSET_MIN_MS ? 0 : offset;
+    const offset = offsetFrom(header, sentMs, receivedMs);
+    if (offset === undefined) return;
+    this.#offsetMs = offset;
     this.tick.value = this.nowMs();
   }
 

@@ -4,9 +4,14 @@ export type ServerEvent = { readonly name: string; readonly data: string };
 
 /** 64 MB: ten thousand hosts in the first event are about 8 MB; what is larger is not ours. */
 const EVENT_CHARACTERS_MAX = 64 * 1024 * 1024;
+const LINE_FEED = 10;
+const CARRIAGE_RETURN = 13;
 
 export class EventStreamParser {
-  #rest = '';
+  /** The line that has begun. Only what is new is searched for its end, so that a long line in many chunks is not read many times. */
+  #line = '';
+  /** The last chunk ended with \r: a \n at the head of the next belongs to it. */
+  #skipNewline = false;
   #name = '';
   #data: string[] = [];
   #size = 0;
@@ -14,26 +19,26 @@ export class EventStreamParser {
   /** The events that `chunk` completed, in order. Throws RangeError if one event outgrows the bound. */
   push(chunk: string): ServerEvent[] {
     const events: ServerEvent[] = [];
-    // A lone \r at the end may be half of \r\n, so it waits for the next chunk.
-    const text = this.#rest + chunk;
-    const end = text.endsWith('\r') ? text.length - 1 : text.length;
-    let start = 0;
-    for (let i = 0; i < end; i++) {
-      const code = text.charCodeAt(i);
-      if (code !== 10 && code !== 13) continue;
-      const event = this.#line(text.slice(start, i));
+    let start = this.#skipNewline && chunk.startsWith('\n') ? 1 : 0;
+    if (chunk.length > 0) this.#skipNewline = false;
+    for (let i = start; i < chunk.length; i++) {
+      const code = chunk.charCodeAt(i);
+      if (code !== LINE_FEED && code !== CARRIAGE_RETURN) continue;
+      const event = this.#field(this.#line + chunk.slice(start, i));
+      this.#line = '';
       if (event) events.push(event);
-      if (code === 13 && text.charCodeAt(i + 1) === 10) i++;
+      if (code === CARRIAGE_RETURN && chunk.charCodeAt(i + 1) === LINE_FEED) i++;
+      else if (code === CARRIAGE_RETURN && i === chunk.length - 1) this.#skipNewline = true;
       start = i + 1;
     }
-    this.#rest = text.slice(start);
-    if (this.#rest.length + this.#size > EVENT_CHARACTERS_MAX) {
+    this.#line += chunk.slice(start);
+    if (this.#line.length + this.#size > EVENT_CHARACTERS_MAX) {
       throw new RangeError(`an event of the stream is larger than ${EVENT_CHARACTERS_MAX} characters`);
     }
     return events;
   }
 
-  #line(line: string): ServerEvent | undefined {
+  #field(line: string): ServerEvent | undefined {
     if (line === '') return this.#dispatch();
     const colon = line.indexOf(':');
     if (colon === 0) return undefined;

@@ -44,3 +44,13 @@ test('an event that outgrows the bound is refused instead of filling the memory'
     for (let i = 0; i < 70; i++) parser.push(`data: ${megabyte}\n`);
   }, RangeError);
 });
+
+test('a long line in many chunks is read once, not once per chunk', () => {
+  const parser = new EventStreamParser();
+  const chunk = 'x'.repeat(1024);
+  const beganMs = performance.now();
+  parser.push('data: ');
+  for (let i = 0; i < 16_000; i++) parser.push(chunk);
+  assert.equal(parser.push('\n\n')[0]?.data.length, 16_000 * 1024);
+  assert.ok(performance.now() - beganMs < 5000, 'quadratic work would take minutes');
+});

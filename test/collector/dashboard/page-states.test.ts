@@ -120,7 +120,7 @@ async function assertNoSidewaysScroll(page: Page, what: string): Promise<void> {
   assert.ok(Number(beyond) <= 0, `${what} is ${beyond} pixels wider than the screen`);
 }
 
-describe('the page', { skip: browserMissing(), concurrency: 3 }, () => {
+describe('the page', { skip: browserMissing(), concurrency: 4 }, () => {
   before(async () => {
     await buildPage(ROOT);
     browser = await openBrowser();
@@ -287,13 +287,11 @@ describe('the page', { skip: browserMissing(), concurrency: 3 }, () => {
     await scene(fleet(), async ({ page, fake, open }) => {
       const now = Math.floor(Date.now() / 1000) * 1000;
       fake.behaviour.gaps = [{ from: now - 120_000, to: now - 80_000, cause: 'not_received', detail: '' }];
-      await page.clock.install();
       await open('#/hosts/web-1');
       await page.locator('.gaps li').waitFor();
       await page.locator('.live-sign[data-kind="live"]').waitFor();
       fake.behaviour.gaps = [];
       fake.behaviour.late = [[now - 120_000, now - 80_000]];
-      await page.clock.fastForward(6000);
       await page.locator('.span.late').first().waitFor();
       await page.getByText('Nothing is missing in this window.').waitFor();
     });
