@@ -2,7 +2,15 @@
  * Takes samples between two flushes and turns them into frames: a dictionary part for what is new, then the samples. Says which series have ended.
  * No object per sample. Not when to flush (flush.ts), nor what is done with frames.
  */
-import { DICTIONARY_ENTRIES_MAX, encodeSamples, FrameKind, GROUPS_PER_FRAME_MAX, Lane, type DictionaryEntry, type Hint } from '../protocol/index.ts';
+import {
+  DICTIONARY_ENTRIES_MAX,
+  encodeSamples,
+  FrameKind,
+  GROUPS_PER_FRAME_MAX,
+  Lane,
+  type DictionaryEntry,
+  type Hint,
+} from '../protocol/index.ts';
 import type { ClockSegment } from './clock.ts';
 import type { LabelPairs, Metric, SampleSink, SeriesRef } from './gather/gatherer.ts';
 import { HintWatch } from './hints.ts';

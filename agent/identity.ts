@@ -144,7 +144,9 @@ export function writeDurably(file: string, text: string, mode: number): void {
       fs.closeSync(directory);
     }
   } catch (cause) {
-    throw new AgentError('identity_unwritable', `cannot write ${file}: ${messageOf(cause)}; the agent's user must own its directory`, { cause });
+    throw new AgentError('identity_unwritable', `cannot write ${file}: ${messageOf(cause)}; the agent's user must own its directory`, {
+      cause,
+    });
   }
 }
 

@@ -32,7 +32,19 @@ export class LineSeries {
   /** Once per tick. */
   set(link: LinkStats, drops: BatchDrops): void {
     const { connects, failures, rejections, sentFrames, sentBytes, needs, refusals, malformed, staleConfigs } = link;
-    const values = [connects, failures, rejections, sentFrames, sentBytes, needs, refusals, malformed, staleConfigs, drops.series, drops.samples];
+    const values = [
+      connects,
+      failures,
+      rejections,
+      sentFrames,
+      sentBytes,
+      needs,
+      refusals,
+      malformed,
+      staleConfigs,
+      drops.series,
+      drops.samples,
+    ];
     for (const [i, ref] of this.#refs.entries()) this.#sink.set(ref, values[i] as number);
   }
 }

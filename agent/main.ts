@@ -18,7 +18,8 @@ import { Identity, readBootId } from './identity.ts';
 import { keepInventory, readInventory } from './inventory.ts';
 import { LineSeries } from './line-series.ts';
 import { GapReporter } from './link/gap-reporter.ts';
-import { Link, type LinkListener, type LinkLog } from './link/link.ts';
+import type { LinkLog } from './link/journal.ts';
+import { Link, type LinkListener } from './link/link.ts';
 import type { Transport } from './link/transport.ts';
 import { wsTransport } from './link/ws-transport.ts';
 import { endOf, readRunState, writeRunState } from './run-state.ts';
@@ -45,7 +46,13 @@ export async function runAgent(config: AgentConfig, { log, signal }: { log: Agen
   const bootId = readBootId(paths.procfs);
   const sealer = new Sealer({ agentId: identity.agentId, fleetId: identity.fleetId, sign: identity.sign, random: randomBytes });
   const { now, logs, bulk } = config.spool;
-  const spool = Spool.open({ directory: join(directory, 'spool'), epoch: sealer.epochName, lanes: [now, logs, bulk], nowMs: Date.now, log });
+  const spool = Spool.open({
+    directory: join(directory, 'spool'),
+    epoch: sealer.epochName,
+    lanes: [now, logs, bulk],
+    nowMs: Date.now,
+    log,
+  });
   // The spool's lock is held from here on: nobody else writes the record of the last run.
   const before = readRunState(directory);
   const previous = before === undefined ? undefined : endOf(before, bootId, spool.stats().newestMs);
@@ -104,23 +111,15 @@ function openLine({ config, transport, identity, bootId, sealer, spool, log }: L
       },
       frame: (frame) => link.offer(frame),
     },
-    renew: () => documents.renew(batcher.lastMs),
+    renew() {
+      documents.renew(batcher.lastMs);
+      link.reintroduce();
+      log.info({ epoch: sealer.epochName }, 'dictionary worn out, new epoch');
+    },
   });
   const { flushMs, offlineFlushMs } = config;
   const flusher = new Flusher({ ...timing, agentId: identity.agentId, flushMs, offlineFlushMs, flush: () => batcher.flush() });
-  const listener: LinkListener = {
-    online: () => flusher.setOnline(true),
-    offline() {
-      flusher.setOnline(false);
-      reporter.forget();
-    },
-    acked: (epoch, lane, ranges) => reporter.acked(epoch, lane, ranges),
-    refused: () => reporter.forget(),
-    config(message) {
-      flusher.live(message.liveMs);
-      batcher.setHints(message.hints);
-    },
-  };
+  const listener = listenerOf(flusher, reporter, batcher);
   const own = { name: config.name, bootId, agentVersion: AGENT_VERSION, epoch: () => sealer.epoch, segment };
   const link: Link = new Link({ ...timing, ...own, transport, identity, spool, listener, random: Math.random, randomBytes, log });
   const lineSeries = new LineSeries(batcher);
@@ -167,6 +166,23 @@ function openLine({ config, transport, identity, bootId, sealer, spool, log }: L
       documents.stop();
       await syncSpool(spool, log);
       await link.stop(STOP_WAIT_MS);
+    },
+  };
+}
+
+/** What follows from the collector's words: flushes and delivered gaps, nothing else. */
+function listenerOf(flusher: Flusher, reporter: GapReporter, batcher: Batcher): LinkListener {
+  return {
+    online: () => flusher.setOnline(true),
+    offline() {
+      flusher.setOnline(false);
+      reporter.forget();
+    },
+    acked: (epoch, lane, ranges) => reporter.acked(epoch, lane, ranges),
+    refused: () => reporter.forget(),
+    config(message) {
+      flusher.live(message.liveMs);
+      batcher.setHints(message.hints);
     },
   };
 }

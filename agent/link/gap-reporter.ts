@@ -10,12 +10,16 @@ export type SealGaps = (events: readonly GapEvent[]) => { readonly epoch: string
 
 /** Gaps of one frame; a full ledger is a few frames. */
 const GAPS_PER_FRAME_MAX = 128;
+/** A report that has no answer after so many seconds was itself dropped from the spool. */
+const REPORT_SECONDS_MAX = 120;
 
 export class GapReporter {
   readonly #spool: GapSpool;
   readonly #seal: SealGaps;
   /** The report that is under way: one at a time, so that a lost one is repeated before others follow. */
   #pending: { readonly epoch: string; readonly sequence: number; readonly ids: readonly number[] } | undefined;
+  /** Calls since it was made. */
+  #waited = 0;
 
   constructor(spool: GapSpool, seal: SealGaps) {
     this.#spool = spool;
@@ -24,8 +28,10 @@ export class GapReporter {
 
   /** While on line, each second. Off line nothing is reported: each report would be another frame in a spool that drops frames. */
   report(): void {
-    if (this.#pending !== undefined) return;
+    if (this.#pending !== undefined && ++this.#waited < REPORT_SECONDS_MAX) return;
     const gaps = this.#spool.gaps().slice(0, GAPS_PER_FRAME_MAX);
+    this.#pending = undefined;
+    this.#waited = 0;
     if (gaps.length === 0) return;
     const ids = gaps.map((gap) => gap.id);
     const { epoch, sequence } = this.#seal(gaps.map(gapEvent));
@@ -48,5 +54,18 @@ export class GapReporter {
 
 function gapEvent(gap: ReturnType<GapSpool['gaps']>[number]): GapEvent {
   const { id, epoch, lane, cause, fromSequence, toSequence, fromMs, toMs, frames, samples, bytes } = gap;
-  return { type: 'gap', id, epoch, lane, cause, fromSequence, toSequence, fromMs: Math.floor(fromMs), toMs: Math.ceil(toMs), frames, samples, bytes };
+  return {
+    type: 'gap',
+    id,
+    epoch,
+    lane,
+    cause,
+    fromSequence,
+    toSequence,
+    fromMs: Math.floor(fromMs),
+    toMs: Math.ceil(toMs),
+    frames,
+    samples,
+    bytes,
+  };
 }

@@ -41,7 +41,8 @@ export function greet(bytes: Uint8Array, who: Credentials, standing: Standing, f
   if (!decoded.ok) return decoded;
   const challenge = decoded.value;
   const { fleetId, key } = challenge.value;
-  if (!equalBytes(fleetId, who.fleetId)) return fail('collector_untrusted', 'the collector there belongs to another fleet than the one this agent was enrolled with');
+  if (!equalBytes(fleetId, who.fleetId))
+    return fail('collector_untrusted', 'the collector there belongs to another fleet than the one this agent was enrolled with');
   const { enrolment, token } = who;
   if (enrolment !== undefined && !equalBytes(key, enrolment.collectorKey)) {
     return fail('collector_untrusted', 'the collector there shows another key than the one this agent was enrolled with');
@@ -56,7 +57,9 @@ export function greet(bytes: Uint8Array, who: Credentials, standing: Standing, f
     versions: [PROTOCOL_VERSION],
     key: who.publicKey,
     machine: who.machine,
-    ...(mustProve ? { enroll: { tokenId: token.tokenId, proof: enrollProof(tokenKey(token.secret), challenge, who.publicKey, standing.nonce) } } : {}),
+    ...(mustProve
+      ? { enroll: { tokenId: token.tokenId, proof: enrollProof(tokenKey(token.secret), challenge, who.publicKey, standing.nonce) } }
+      : {}),
   };
   return ok({ challenge, hello: encodeHello(challenge, hello, who.sign) });
 }

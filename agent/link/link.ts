@@ -28,14 +28,9 @@ import type { SealedFrame } from '../sealer.ts';
 import type { Spool } from '../spool/spool.ts';
 import { Backoff } from './backoff.ts';
 import { greet, type Credentials, type Greeting } from './greeting.ts';
+import { LinkJournal, type LinkLog } from './journal.ts';
 import type { Connection, Transport } from './transport.ts';
 import { Window, type WindowSpool, type WindowStats } from './window.ts';
-
-export type LinkLog = {
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  debug(fields: object, message: string): void;
-};
 
 /** Who the link speaks for. `enrol` is durable when it returns. */
 export interface LinkIdentity extends Credentials {
@@ -90,8 +85,6 @@ const STATE_MS = 60_000;
 const STABLE_MS = 10_000;
 /** After what does not mend itself in seconds: another collector answers there, or one that cannot prove itself. */
 const UNTRUSTED_RETRY_MS = 60_000;
-/** A failure that goes on is told again this often. */
-const REPEAT_LOG_MS = 10 * 60 * 1000;
 /** Epochs of one hello or state; the wire allows 4,096, the spool holds fewer. */
 const HELD_MAX = 4096;
 
@@ -106,6 +99,7 @@ export class Link {
   readonly #options: LinkOptions;
   readonly #backoff: Backoff;
   readonly #window: Window;
+  readonly #journal: LinkJournal;
   readonly #counts = { connects: 0, failures: 0, rejections: 0, staleConfigs: 0, malformed: 0 };
   #phase: Phase = { kind: 'waiting' };
   /** The connection of this phase; events of any other are ignored. */
@@ -122,13 +116,12 @@ export class Link {
   #forgotten = false;
   /** Highest revision of a configuration that was taken; also across connections, so that an old one cannot be replayed. */
   #revision = 0;
-  #lastFailure = '';
-  #loggedMs = -Infinity;
   #settled: (() => void) | undefined;
 
   constructor(options: LinkOptions) {
     this.#options = options;
     this.#backoff = new Backoff(options.random);
+    this.#journal = new LinkJournal(options.log, options.monotonicMs);
     const { spool, monotonicMs, listener } = options;
     this.#window = new Window({
       spool,
@@ -172,6 +165,16 @@ export class Link {
     this.#connection?.send(
       encodeControl({ kind: 'state', wallMs: Math.floor(wallMs()), clockSegment: number, clockBaseMs: baseMs, held: this.#held() }),
     );
+  }
+
+  /** A new epoch is introduced as the first one was, by a hello: the collector fixes the base of its clock there. */
+  reintroduce(): void {
+    if (this.#phase.kind === 'waiting' || this.#phase.kind === 'stopped') return;
+    const connection = this.#connection;
+    this.#abandon();
+    // What was sent still arrives.
+    connection?.close();
+    this.#connect();
   }
 
   /** Ends the connection when everything that was sent is answered, at the latest after `waitMs`; then nothing is sent any more. */
@@ -253,7 +256,7 @@ export class Link {
   }
 
   #welcome({ challenge }: Greeting, welcome: Welcome): void {
-    const { identity, listener, log } = this.#options;
+    const { identity, listener } = this.#options;
     const { fleetId, key } = challenge.value;
     try {
       // Durable before anything else: a token may be good for one use only.
@@ -264,8 +267,7 @@ export class Link {
     this.#forgotten = false;
     this.#enter({ kind: 'online', verify: verifier(key) });
     this.#statedMs = this.#sinceMs;
-    this.#lastFailure = '';
-    log.info({ host: welcome.name }, 'connected to the collector');
+    this.#journal.connected(welcome.name);
     this.#window.open(this.#connection as Connection, welcome.credit, welcome.received);
     listener.online();
     this.#window.pump();
@@ -276,8 +278,7 @@ export class Link {
     if (!decoded.ok) {
       // Of a newer collector perhaps: what is not understood is counted and left.
       this.#counts.malformed++;
-      this.#options.log.warn({ code: decoded.code, detail: decoded.detail }, 'message of the collector not understood');
-      return;
+      return this.#journal.note({ code: decoded.code, detail: decoded.detail }, 'message of the collector not understood');
     }
     const message = decoded.value;
     switch (message.kind) {
@@ -287,7 +288,7 @@ export class Link {
         return this.#window.needed(message);
       case 'refuse':
         this.#window.refused(message);
-        this.#options.log.warn({ lane: message.lane, sequence: message.sequence, code: message.code }, 'frame refused by the collector');
+        this.#journal.note({ code: message.code, lane: message.lane, sequence: message.sequence }, 'frame refused by the collector');
         this.#options.listener.refused(Buffer.from(message.epoch).toString('hex'), message.lane, message.sequence);
         return this.#checkSettled();
       case 'credit':
@@ -303,12 +304,11 @@ export class Link {
   }
 
   #configure(sealed: SealedConfig, verify: Verifier): void {
-    const { identity, listener, log } = this.#options;
+    const { identity, listener } = this.#options;
     const opened = this.#isNewer(openConfig(identity.fleetId, identity.agentId, sealed, verify));
     if (!opened.ok) {
       this.#counts.staleConfigs++;
-      log.warn({ code: opened.code, detail: opened.detail }, 'configuration from the collector not taken');
-      return;
+      return this.#journal.note({ code: opened.code, detail: opened.detail }, 'configuration from the collector not taken');
     }
     this.#revision = opened.value.revision;
     listener.config(opened.value);
@@ -332,7 +332,7 @@ export class Link {
     const delayMs = retryMs === undefined ? this.#backoff.next() : this.#backoff.nextAfter(retryMs);
     this.#retryAtMs = monotonicMs() + delayMs;
     this.#retryTimer = timers.setTimer(() => this.#connect(), delayMs);
-    this.#logFailure(code, detail, delayMs);
+    this.#journal.failed(code, detail, delayMs);
   }
 
   /** Whatever the connection still says is not heard any more. */
@@ -344,17 +344,6 @@ export class Link {
     this.#window.close();
     if (wasOnline) this.#options.listener.offline();
     this.#settled?.();
-  }
-
-  #logFailure(code: string, detail: string, delayMs: number): void {
-    const nowMs = this.#options.monotonicMs();
-    const failure = `${code} ${detail}`;
-    const isNews = failure !== this.#lastFailure || nowMs - this.#loggedMs > REPEAT_LOG_MS;
-    const fields = { code, detail, retryMs: Math.round(delayMs) };
-    this.#lastFailure = failure;
-    if (!isNews) return this.#options.log.debug(fields, 'no connection to the collector');
-    this.#loggedMs = nowMs;
-    this.#options.log.warn(fields, 'no connection to the collector');
   }
 
   #watch(): void {

@@ -26,7 +26,10 @@ const CLOSE_NORMAL = 1000;
 export function wsTransport(options: WsTransportOptions): Transport {
   const { url } = options;
   if (!URL.canParse(url) || !/^wss?:$/.test(new URL(url).protocol)) {
-    throw new AgentError('url_invalid', `cannot connect to ${url}: it is not the address of a collector; write for example wss://collector.example:8080/agent`);
+    throw new AgentError(
+      'url_invalid',
+      `cannot connect to ${url}: it is not the address of a collector; write for example wss://collector.example:8080/agent`,
+    );
   }
   if (url.startsWith('ws:') && !isLoopback(url) && !options.insecure) {
     throw new AgentError(

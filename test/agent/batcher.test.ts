@@ -192,10 +192,16 @@ test('a frame has at most 60 ticks, spans at most five minutes and only rising t
   const load = source.series(LOAD);
   const run = (second: number): void => tick(second, ['loadavg'], () => source.set(load, second));
   for (let second = 1; second <= 61; second++) run(second);
-  assert.deepEqual(frames.map((frame) => frame.samples), [60]);
+  assert.deepEqual(
+    frames.map((frame) => frame.samples),
+    [60],
+  );
   for (const second of [361, 362, 300]) run(second);
   batcher.flush();
-  assert.deepEqual(frames.map((frame) => frame.samples), [60, 2, 1, 1]);
+  assert.deepEqual(
+    frames.map((frame) => frame.samples),
+    [60, 2, 1, 1],
+  );
 });
 
 test('every bit pattern arrives: NaN, infinities, negative zero', () => {
@@ -216,7 +222,10 @@ test('more groups than a frame may have become two frames', () => {
   batcher.flush();
   assert.equal(frames.length, 2);
   const set = refs.reduce((sum, _, i) => sum + (i + 1).toString(2).replaceAll('0', '').length, 0);
-  assert.equal(frames.reduce((sum, frame) => sum + frame.samples, 0), set);
+  assert.equal(
+    frames.reduce((sum, frame) => sum + frame.samples, 0),
+    set,
+  );
 });
 
 test('big ticks are sealed before a frame grows past its goal', () => {
@@ -228,8 +237,14 @@ test('big ticks are sealed before a frame grows past its goal', () => {
   for (let second = 1; second <= 20; second++) tick(second, ['x'], () => refs.forEach((ref) => source.set(ref, random())));
   batcher.flush();
   assert.ok(Math.max(...frames.map((frame) => frame.bytes.length)) < 1024 * 1024);
-  assert.ok(frames.slice(3).every((frame) => frame.bytes.length < 256 * 1024), frames.map((frame) => frame.bytes.length).join(' '));
-  assert.equal(frames.reduce((sum, frame) => sum + frame.samples, 0), 400_000);
+  assert.ok(
+    frames.slice(3).every((frame) => frame.bytes.length < 256 * 1024),
+    frames.map((frame) => frame.bytes.length).join(' '),
+  );
+  assert.equal(
+    frames.reduce((sum, frame) => sum + frame.samples, 0),
+    400_000,
+  );
 });
 
 test('a dictionary that is mostly dead begins another epoch, with only what lives', () => {
@@ -242,7 +257,10 @@ test('a dictionary that is mostly dead begins another epoch, with only what live
   tick(1, ['x'], () => set(0, 1100, source));
   tick(2, ['x'], () => set(1000, 1100, source));
   assert.notEqual(sealer.epochName, first);
-  assert.deepEqual(frames.map(({ epoch, samples }) => [epoch === first, samples]), [[true, 2200]]);
+  assert.deepEqual(
+    frames.map(({ epoch, samples }) => [epoch === first, samples]),
+    [[true, 2200]],
+  );
   tick(3, ['x'], () => set(1000, 1101, source));
   batcher.flush();
   assert.equal(dictionaries.get(sealer.epochName)?.length, 101);

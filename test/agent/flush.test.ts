@@ -58,7 +58,10 @@ test('off line a flush comes once a minute, on line every five seconds, at once 
   const { time, flusher, flushes, phaseMs, offlinePhaseMs } = scene();
   time.pass(125_000);
   const first = nextFlushMs(START_MS, 60_000, offlinePhaseMs) - START_MS;
-  assert.deepEqual(flushes, [first, first + 60_000].filter((at) => at <= 125_000));
+  assert.deepEqual(
+    flushes,
+    [first, first + 60_000].filter((at) => at <= 125_000),
+  );
   flushes.length = 0;
   flusher.setOnline(true);
   time.pass(10_000);

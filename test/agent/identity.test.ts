@@ -21,7 +21,12 @@ function scene(t: TestContext) {
   fs.mkdirSync(path.join(root, 'etc'));
   fs.writeFileSync(path.join(root, 'etc/machine-id'), 'f00dfeed\n');
   const directory = path.join(root, 'agent');
-  return { root, directory, file: path.join(directory, 'identity.json'), options: { directory, rootfs: root, enrollToken: tokenOf(FLEET) } };
+  return {
+    root,
+    directory,
+    file: path.join(directory, 'identity.json'),
+    options: { directory, rootfs: root, enrollToken: tokenOf(FLEET) },
+  };
 }
 
 function refuses(code: AgentErrorCode, words: RegExp, open: () => unknown): void {
@@ -97,7 +102,14 @@ test('a damaged file is refused and left as it is', (t) => {
   const good = fs.readFileSync(file, 'utf8');
   const key = /"publicKey": "(.)/.exec(good) as RegExpExecArray;
   const flipped = good.replace(`"publicKey": "${key[1]}`, `"publicKey": "${key[1] === 'A' ? 'B' : 'A'}`);
-  for (const text of [good.slice(0, 50), '[]', 'null', good.replace('"version": 1', '"version": 2'), flipped, good.replace('"secretKey"', '"x"')]) {
+  for (const text of [
+    good.slice(0, 50),
+    '[]',
+    'null',
+    good.replace('"version": 1', '"version": 2'),
+    flipped,
+    good.replace('"secretKey"', '"x"'),
+  ]) {
     fs.writeFileSync(file, text);
     refuses('identity_damaged', /enrol this host anew/, () => Identity.open(options));
     assert.equal(fs.readFileSync(file, 'utf8'), text);

@@ -52,13 +52,13 @@ function configOf(t: TestContext, collectorUrl: string, more: Partial<AgentConfi
   };
 }
 
-function eventsOf(frames: readonly Stored[]): { type: string; [field: string]: unknown }[] {
-  return frames.flatMap(({ view }) => {
+function eventsOf(frames: readonly Stored[]): { readonly type: string; readonly [field: string]: unknown }[] {
+  return frames.flatMap(({ view }): { readonly type: string; readonly [field: string]: unknown }[] => {
     const payload = payloadOf(view);
     if (view.header.kind !== FrameKind.events || !payload.ok) return [];
     const events = decodeEvents(payload.value);
     assert.ok(events.ok);
-    return events.value as unknown as { type: string }[];
+    return [...events.value];
   });
 }
 
@@ -120,7 +120,10 @@ test('an agent enrols itself, shows this host within two seconds, and says how i
   for (const name of ['node_load1', 'node_memory_MemAvailable_bytes', 'node_time_seconds', 'picket_agent_sent_frames_total']) {
     const times = samples.get(name) ?? [];
     assert.ok(times.length >= 2, name);
-    assert.ok(times.every((time, i) => time % 1000 === 0 && (i === 0 || time === (times[i - 1] as number) + 1000)), `${name} each second: ${times.join(' ')}`);
+    assert.ok(
+      times.every((time, i) => time % 1000 === 0 && (i === 0 || time === (times[i - 1] as number) + 1000)),
+      `${name} each second: ${times.join(' ')}`,
+    );
   }
 
   const second = await runUntil(config, collector, (frames) => frames.length > 0);
@@ -137,14 +140,19 @@ test('what was gathered off line arrives later, and a run that left no mark is t
   const abort = new AbortController();
   const offline = runAgent({ ...config, collectorUrl: 'ws://127.0.0.1:9/agent' }, { log: QUIET, signal: abort.signal });
   const spooled = path.join(config.directory, 'spool/0');
-  const size = (): number => (fs.existsSync(spooled) ? fs.readdirSync(spooled).reduce((sum, name) => sum + fs.statSync(path.join(spooled, name)).size, 0) : 0);
+  const size = (): number =>
+    fs.existsSync(spooled) ? fs.readdirSync(spooled).reduce((sum, name) => sum + fs.statSync(path.join(spooled, name)).size, 0) : 0;
   while (size() < 2000) await new Promise((resolve) => setTimeout(resolve, 50));
   abort.abort();
   await offline;
   const stateFile = path.join(config.directory, 'state.json');
   fs.writeFileSync(stateFile, fs.readFileSync(stateFile, 'utf8').replace('"stopped":true', '"stopped":false'));
 
-  const { frames } = await runUntil(config, collector, (got) => new Set(got.map(({ epoch }) => epoch)).size === 2 && samplesOf(collector, got).has('node_load1'));
+  const { frames } = await runUntil(
+    config,
+    collector,
+    (got) => new Set(got.map(({ epoch }) => epoch)).size === 2 && samplesOf(collector, got).has('node_load1'),
+  );
   const epochs = [...new Set(frames.map(({ epoch }) => epoch))];
   assert.equal(epochs.length, 2);
   const started = eventsOf(frames).find((event) => event['previous'] !== undefined);
@@ -171,7 +179,7 @@ test('one look at the host is text for Prometheus', async (t) => {
   assert.match(text, /^# TYPE node_load1 gauge\nnode_load1 [\d.]+$/m);
 });
 
-test('the version is the package\'s', () => {
+test("the version is the package's", () => {
   const { version } = JSON.parse(fs.readFileSync(path.join(import.meta.dirname, '../../package.json'), 'utf8')) as { version: string };
   assert.equal(AGENT_VERSION, version);
 });

@@ -25,7 +25,13 @@ test('what was written is read, the last one wins', (t) => {
 
 test('a damaged record is as good as none', (t) => {
   const directory = directoryOf(t);
-  for (const text of ['', '{', '[]', '{"epoch":"x","bootId":"b","lastMs":1,"stopped":true}', `{"epoch":"${EPOCH}","bootId":"b","lastMs":"1","stopped":true}`]) {
+  for (const text of [
+    '',
+    '{',
+    '[]',
+    '{"epoch":"x","bootId":"b","lastMs":1,"stopped":true}',
+    `{"epoch":"${EPOCH}","bootId":"b","lastMs":"1","stopped":true}`,
+  ]) {
     fs.writeFileSync(path.join(directory, 'state.json'), text);
     assert.equal(readRunState(directory), undefined, text);
   }

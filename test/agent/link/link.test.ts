@@ -32,8 +32,14 @@ test('an enrolled agent shows no token; when it has been forgotten it shows it a
   s.collector.enrolled.clear();
   s.network.last.drop();
   s.pass(5000);
-  assert.deepEqual(s.collector.hellos.map(({ enroll }) => enroll !== undefined), [true, false, false, true]);
-  assert.deepEqual(codes(s).filter((code) => code === 'identity_unknown'), ['identity_unknown']);
+  assert.deepEqual(
+    s.collector.hellos.map(({ enroll }) => enroll !== undefined),
+    [true, false, false, true],
+  );
+  assert.deepEqual(
+    codes(s).filter((code) => code === 'identity_unknown'),
+    ['identity_unknown'],
+  );
   assert.ok(s.link.isOnline);
 });
 
@@ -211,7 +217,10 @@ test('frames whose fate is unknown are sent again, as the same bytes', (t) => {
   s.collector.onFrame = () => false;
   s.pass(1000);
   assert.deepEqual(s.sequences(), [0, 1, 0, 1]);
-  assert.deepEqual([...s.collector.stored.values()].map(({ bytes }) => Buffer.from(bytes)), [Buffer.from(first.bytes), Buffer.from(second.bytes)]);
+  assert.deepEqual(
+    [...s.collector.stored.values()].map(({ bytes }) => Buffer.from(bytes)),
+    [Buffer.from(first.bytes), Buffer.from(second.bytes)],
+  );
 });
 
 test('credit of zero stops a lane and no other, and credit given lets it go on', (t) => {
@@ -288,7 +297,10 @@ test('dictionary parts go before the first frame that needs them, and once', (t)
   s.announce('b');
   s.offer(Lane.now, 10, 2);
   s.settle();
-  assert.deepEqual(s.collector.dictionaries.get(s.sealer.epochName)?.map(({ name }) => name), ['a', 'b']);
+  assert.deepEqual(
+    s.collector.dictionaries.get(s.sealer.epochName)?.map(({ name }) => name),
+    ['a', 'b'],
+  );
   assert.equal(s.network.last.sent.length, 1 + 2 + 3);
   assert.equal(s.link.stats.needs, 0);
 });
@@ -316,9 +328,10 @@ test('a frame whose dictionary is lost is a gap, not a loop', (t) => {
   s.offer(Lane.now, 10, 0);
   s.connect();
   assert.deepEqual(s.sequences(), [1]);
-  assert.deepEqual(s.spool.gaps().map(({ cause, fromSequence, toSequence }) => [cause, fromSequence, toSequence]), [
-    ['refused:dictionary_missing', 0, 1],
-  ]);
+  assert.deepEqual(
+    s.spool.gaps().map(({ cause, fromSequence, toSequence }) => [cause, fromSequence, toSequence]),
+    [['refused:dictionary_missing', 0, 1]],
+  );
 });
 
 test('a refused frame is a gap with its code, and the others go on', (t) => {
@@ -334,7 +347,10 @@ test('a refused frame is a gap with its code, and the others go on', (t) => {
   s.settle();
   assert.deepEqual(s.sequences(), [0, 1, 2]);
   assert.equal(s.frames(), 0);
-  assert.deepEqual(s.spool.gaps().map(({ cause, fromSequence, toSequence }) => [cause, fromSequence, toSequence]), [['refused:time_range', 1, 2]]);
+  assert.deepEqual(
+    s.spool.gaps().map(({ cause, fromSequence, toSequence }) => [cause, fromSequence, toSequence]),
+    [['refused:time_range', 1, 2]],
+  );
 });
 
 test('a gap is told to the collector and leaves the ledger when that is acked', (t) => {
@@ -421,10 +437,13 @@ test('a configuration is taken if the collector signed it for this agent and it 
   say(config(s, 11, 0));
   say(first);
   say(config(s, 12, 0, signer(keysOf(2).secretKey)));
-  assert.deepEqual(s.configs.map(({ revision, liveMs, hints }) => [revision, liveMs, hints]), [
-    [10, 30_000, [HINT]],
-    [11, 0, []],
-  ]);
+  assert.deepEqual(
+    s.configs.map(({ revision, liveMs, hints }) => [revision, liveMs, hints]),
+    [
+      [10, 30_000, [HINT]],
+      [11, 0, []],
+    ],
+  );
   assert.equal(s.link.stats.staleConfigs, 2);
   s.network.last.drop();
   s.pass(1000);
@@ -439,11 +458,14 @@ test('the clock and what is held are told each minute', (t) => {
   s.pass(125_000);
   assert.equal(s.collector.states.length, 2);
   const state = s.collector.states[1];
-  assert.deepEqual(state?.held.at(-1)?.lanes.map(({ lane, floor, next }) => [lane, floor, next]), [
-    [0, 1, 1],
-    [1, 0, 0],
-    [2, 0, 0],
-  ]);
+  assert.deepEqual(
+    state?.held.at(-1)?.lanes.map(({ lane, floor, next }) => [lane, floor, next]),
+    [
+      [0, 1, 1],
+      [1, 0, 0],
+      [2, 0, 0],
+    ],
+  );
   assert.ok(Math.abs((state?.wallMs ?? 0) - s.time.wallMs) < 10_000);
 });
 
@@ -466,6 +488,36 @@ test('acks of what was never sent, and of everything at once, do no harm', (t) =
   s.network.last.deliver(encodeControl({ kind: 'ack', epoch: s.sealer.epoch, lane: 0, ranges: [[0, Number.MAX_SAFE_INTEGER]] }));
   s.settle();
   assert.equal(s.frames(), 0);
+});
+
+test('a new epoch is introduced by a hello of its own, at once, and nothing is lost on the way', (t) => {
+  const s = scene(t);
+  s.connect();
+  s.offer();
+  const first = s.sealer.epochName;
+  s.sealer.renew();
+  s.link.reintroduce();
+  s.offer();
+  s.settle();
+  assert.deepEqual(
+    s.collector.hellos.map(({ epoch }) => Buffer.from(epoch).toString('hex')),
+    [first, s.sealer.epochName],
+  );
+  assert.equal(s.network.connections[0]?.ended, 'closed');
+  assert.equal(s.frames(), 0);
+  assert.deepEqual(codes(s), []);
+});
+
+test('a report that never came to be answered is made again', (t) => {
+  const s = scene(t);
+  s.connect();
+  s.collector.onFrame = () => true;
+  const lost = s.offer();
+  s.settle();
+  s.spool.refuse(lost.epoch, lost.lane, lost.sequence, 'x');
+  for (let second = 0; second <= 120; second++) s.reporter.report();
+  s.settle();
+  assert.deepEqual(s.sequences(), [0, 1, 2]);
 });
 
 test('a stop waits for the answers, but not longer than it may', async (t) => {
@@ -530,7 +582,11 @@ function torture(t: Parameters<typeof scene>[0], seed: number): void {
   s.pass(200_000);
   const key = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
   assert.equal(s.frames(), 0, `seed ${seed}: the spool drains`);
-  assert.deepEqual(new Set([...s.collector.stored.values()].map(({ bytes }) => key(bytes))), new Set(sealed.map(key)), `seed ${seed}: every frame arrived`);
+  assert.deepEqual(
+    new Set([...s.collector.stored.values()].map(({ bytes }) => key(bytes))),
+    new Set(sealed.map(key)),
+    `seed ${seed}: every frame arrived`,
+  );
   assert.equal(s.collector.stored.size, sealed.length, `seed ${seed}: none twice`);
 }
 

@@ -37,7 +37,13 @@ export interface Wire {
   deliver(bytes: Uint8Array): void;
 }
 
-export type Stored = { readonly epoch: string; readonly lane: number; readonly sequence: number; readonly bytes: Uint8Array; readonly view: FrameView };
+export type Stored = {
+  readonly epoch: string;
+  readonly lane: number;
+  readonly sequence: number;
+  readonly bytes: Uint8Array;
+  readonly view: FrameView;
+};
 
 const SECRET = new Uint8Array(24).fill(9);
 
@@ -114,7 +120,12 @@ export class ScriptedCollector {
           .map((sequence) => [sequence, sequence + 1] as [number, number]),
       })),
     }));
-    return encodeWelcome(challenge, hello, { version: PROTOCOL_VERSION, name: 'alpha', timeMs: 0, received, credit: this.credit }, this.sign);
+    return encodeWelcome(
+      challenge,
+      hello,
+      { version: PROTOCOL_VERSION, name: 'alpha', timeMs: 0, received, credit: this.credit },
+      this.sign,
+    );
   }
 
   ack(wire: Wire, { epoch, lane, sequence }: Stored): void {

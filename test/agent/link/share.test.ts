@@ -17,15 +17,24 @@ function turns(share: LaneShare, count: number, maySend: (lane: number) => boole
 test('lanes that all wait share sixteen to four to one, the first one first', () => {
   const share = new LaneShare();
   for (const lane of [2, 1, 0]) share.wake(lane);
-  assert.equal(share.next(() => true), 0);
+  assert.equal(
+    share.next(() => true),
+    0,
+  );
   assert.deepEqual(turns(share, 2100), [1600, 400, 100]);
 });
 
 test('a lane without credit is passed over, and nobody waits for nobody', () => {
   const share = new LaneShare();
-  assert.equal(share.next(() => true), undefined);
+  assert.equal(
+    share.next(() => true),
+    undefined,
+  );
   for (const lane of [0, 1]) share.wake(lane);
-  assert.deepEqual(turns(share, 10, (lane) => lane !== 0), [0, 10, 0]);
+  assert.deepEqual(
+    turns(share, 10, (lane) => lane !== 0),
+    [0, 10, 0],
+  );
 });
 
 test('a lane that was idle has no claim on what it did not use', () => {

@@ -13,7 +13,13 @@ import type { Connection, TransportHandlers } from '../../../agent/link/transpor
 import { wsTransport } from '../../../agent/link/ws-transport.ts';
 import { LOCALHOST_CERTIFICATE, LOCALHOST_KEY } from './localhost-certificate.ts';
 
-type Seen = { readonly handlers: TransportHandlers; readonly messages: Buffer[]; readonly opened: Promise<void>; readonly closed: Promise<string>; alive: number };
+type Seen = {
+  readonly handlers: TransportHandlers;
+  readonly messages: Buffer[];
+  readonly opened: Promise<void>;
+  readonly closed: Promise<string>;
+  alive: number;
+};
 
 function watch(): Seen {
   const opened = Promise.withResolvers<void>();
@@ -34,7 +40,11 @@ function watch(): Seen {
   return seen;
 }
 
-async function listen(t: TestContext, server: http.Server | https.Server, onSocket: (socket: WebSocket, request: http.IncomingMessage) => void) {
+async function listen(
+  t: TestContext,
+  server: http.Server | https.Server,
+  onSocket: (socket: WebSocket, request: http.IncomingMessage) => void,
+) {
   const sockets = new WebSocketServer({ server, path: '/agent' });
   sockets.on('connection', onSocket);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -109,7 +119,9 @@ test('a message above the bound of a frame ends the connection', async (t) => {
 });
 
 test('TLS is verified: a certificate that nobody vouches for is refused, one of the CA file is not', async (t) => {
-  const port = await listen(t, https.createServer({ key: LOCALHOST_KEY, cert: LOCALHOST_CERTIFICATE }), (socket) => socket.close(1000, 'hello'));
+  const port = await listen(t, https.createServer({ key: LOCALHOST_KEY, cert: LOCALHOST_CERTIFICATE }), (socket) =>
+    socket.close(1000, 'hello'),
+  );
   const url = `wss://localhost:${port}/agent`;
   const stranger = watch();
   connect(t, { url, insecure: true }, stranger);
