@@ -25,3 +25,22 @@ export function errnoOf(error: unknown): string {
 export function isFull(errno: string): boolean {
   return errno === 'ENOSPC' || errno === 'EDQUOT';
 }
+
+/** What to do about a disk error, for people. */
+export function adviceFor(errno: string): string {
+  switch (errno) {
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return `the disk is full (${errno}); free some space`;
+    case 'EACCES':
+    case 'EPERM':
+      return `not allowed (${errno}); give it to the user that the agent runs as`;
+    case 'EROFS':
+      return `the disk is read-only (${errno}); mount it for writing, or choose another directory`;
+    case 'ENOTDIR':
+    case 'EEXIST':
+      return `something in its path is not a directory (${errno}); choose another directory`;
+    default:
+      return `the disk answers ${errno}; look at it, or choose another directory`;
+  }
+}

@@ -5,7 +5,7 @@ import { Afloat } from './afloat.ts';
 import { DictionaryShelf } from './dictionary.ts';
 import { nodeFs, type SpoolFs } from './disk.ts';
 import { EpochTable, tallyOf, type Epoch } from './epoch.ts';
-import { errnoOf, isFull, SpoolError } from './error.ts';
+import { adviceFor, errnoOf, isFull, SpoolError } from './error.ts';
 import { FloorsFile } from './floors.ts';
 import { heldEpochs, laneStats, type HeldEpoch, type SpoolStats } from './held.ts';
 import { Lane, type LaneBounds } from './lane.ts';
@@ -15,6 +15,7 @@ import { nodeProcesses, SpoolLock, type Processes } from './lock.ts';
 import { Losses } from './losses.ts';
 import { SEGMENT_HEADER_BYTES, SPOOLED_BYTES_MAX, type SpooledFrame } from './record.ts';
 import { recoverLane } from './recovery.ts';
+import { Remover } from './remover.ts';
 import { FRAME_STATE, type Segment } from './segment.ts';
 
 const MIB = 1024 * 1024;
@@ -25,12 +26,6 @@ const SEGMENT_BYTES = 4 * MIB;
 const EPOCHS_MAX = 512;
 /** Segments dropped for one frame on a full disk. More would empty the spool for whoever else is filling the disk. */
 const DROPS_PER_FRAME_MAX = 2;
-/** Segment files that are to be unlinked as soon as the disk takes it, or the ledger's word that their frames are gone. Tried each second. */
-const LEFTOVERS_MAX = 64;
-
-/** A segment file that is to be unlinked, and the epochs that have records in it. */
-type Leftover = { readonly path: string; readonly epochs: readonly Epoch[] };
-
 export type SpoolLog = {
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
@@ -65,7 +60,7 @@ export class Spool {
   readonly #floors: FloorsFile;
   readonly #afloat = new Afloat();
   readonly #losses: Losses;
-  readonly #leftovers = new Set<Leftover>();
+  readonly #remover: Remover;
   #epoch: Epoch;
   #syncing: Promise<void> | undefined;
   #syncQueued: Promise<void> | undefined;
@@ -95,6 +90,7 @@ export class Spool {
     const { ledger, damaged } = Ledger.open(fs, join(options.directory, 'ledger'));
     this.#ledger = ledger;
     this.#losses = new Losses(ledger);
+    this.#remover = new Remover(fs, ledger, this.#shelf);
     if (damaged) this.#countDamage({ file: 'ledger' }, 'gap ledger damaged, gaps not yet sent may be missing');
     this.#floors = new FloorsFile(fs, options.directory);
     this.#recover(options.nowMs());
@@ -239,7 +235,7 @@ export class Spool {
   }
 
   /**
-   * All epochs that had frames since the start, oldest first, the current one last: those whose frames are all gone show it by floor = next.
+   * All epochs that had frames since the start, the current one last: those whose frames are all gone show it by floor = next.
    * For hello and the minute's state: the floors are written down, a later start does not state lower ones.
    */
   held(): HeldEpoch[] {
@@ -464,32 +460,9 @@ export class Spool {
     return spent.length > 0;
   }
 
-  /** The ledger is on the disk before the frames it tells of are not; if it does not get there, the file stays a while. */
   #unlink(lane: Lane, segment: Segment): void {
-    assert(segment.live === 0, 'a segment with held frames is not unlinked');
-    // A ledger that could not even be made on a full disk gets its room from what is unlinked.
-    const isTold = this.#ledger.writeNow() || isFull(this.#ledger.errno);
-    const leftover = { path: segment.path, epochs: [...new Set(segment.runs.map((run) => run.epoch))] };
     lane.detach(segment);
-    if (isTold || this.#leftovers.size === LEFTOVERS_MAX) this.#remove(leftover);
-    else this.#leftovers.add(leftover);
-  }
-
-  /** The file, and the dictionaries that nothing needs any more then. */
-  #remove(leftover: Leftover): void {
-    try {
-      this.#fs.remove(leftover.path);
-    } catch (error) {
-      if (errnoOf(error) !== 'ENOENT') {
-        if (this.#leftovers.size < LEFTOVERS_MAX) this.#leftovers.add(leftover);
-        return;
-      }
-    }
-    this.#leftovers.delete(leftover);
-    for (const epoch of leftover.epochs) {
-      epoch.segments--;
-      if (epoch.segments === 0 && epoch !== this.#epoch) this.#shelf.remove(epoch.name);
-    }
+    this.#remover.unlink(segment, this.#epoch);
   }
 
   async #syncPass(): Promise<void> {
@@ -499,7 +472,7 @@ export class Spool {
     let durable = await this.#shelf.sync();
     for (const lane of this.#lanes) durable = (await lane.sync()) && durable;
     const isTold = await this.#ledger.sync();
-    if (isTold) for (const leftover of this.#leftovers) this.#remove(leftover);
+    if (isTold) this.#remover.retry(this.#epoch);
     durable = isTold && durable;
     await this.#floors.sync();
     if (this.#rootNamesDirty) durable = (await this.#syncRootNames()) && durable;
@@ -537,24 +510,5 @@ export class Spool {
     if (count === 0) return;
     this.#dictionariesLost += count;
     this.#log.error({ directory: this.#directory, count }, 'dictionary frames lost, frames that need them will be refused');
-  }
-}
-
-/** What to do about a disk error, for people. */
-function adviceFor(errno: string): string {
-  switch (errno) {
-    case 'ENOSPC':
-    case 'EDQUOT':
-      return `the disk is full (${errno}); free some space`;
-    case 'EACCES':
-    case 'EPERM':
-      return `not allowed (${errno}); give it to the user that the agent runs as`;
-    case 'EROFS':
-      return `the disk is read-only (${errno}); mount it for writing, or choose another directory`;
-    case 'ENOTDIR':
-    case 'EEXIST':
-      return `something in its path is not a directory (${errno}); choose another directory`;
-    default:
-      return `the disk answers ${errno}; look at it, or choose another directory`;
   }
 }
