@@ -9,9 +9,12 @@ const GZIP_BYTES_MIN = 1024;
 const GZIP = { level: constants.Z_BEST_SPEED, chunkSize: 64 * 1024 } as const;
 
 export function sendText(ctx: Context, type: string, text: string): void {
+  sendBytes(ctx, type, Buffer.from(text));
+}
+
+function sendBytes(ctx: Context, type: string, bytes: Buffer): void {
   ctx.type = type;
   ctx.vary('Accept-Encoding');
-  const bytes = Buffer.from(text);
   if (bytes.length < GZIP_BYTES_MIN || !acceptsGzip(ctx)) {
     ctx.body = bytes;
     return;
@@ -25,22 +28,22 @@ export function sendJson(ctx: Context, value: unknown): void {
 }
 
 /** Answers up to this size are sent whole, with their length. */
-const WHOLE_LENGTH_MAX = 64 * 1024;
+const WHOLE_BYTES_MAX = 64 * 1024;
 
 /** Sends the pieces as the client takes them. A client that goes away ends the generator. */
-export function sendPieces(ctx: Context, type: string, pieces: Generator<string>): void {
-  let head = '';
-  while (head.length <= WHOLE_LENGTH_MAX) {
+export function sendPieces(ctx: Context, type: string, pieces: Generator<Buffer>): void {
+  const head: Buffer[] = [];
+  for (let bytes = 0; bytes <= WHOLE_BYTES_MAX; bytes += head.at(-1)?.length ?? 0) {
     const next = pieces.next();
     if (next.done === true) {
-      sendText(ctx, type, head);
+      sendBytes(ctx, type, Buffer.concat(head));
       return;
     }
-    head += next.value;
+    head.push(next.value);
   }
   ctx.type = type;
   ctx.vary('Accept-Encoding');
-  const stream = Readable.from(bytesOf(head, pieces), { objectMode: false, highWaterMark: 64 * 1024 });
+  const stream = Readable.from(inTurns(head, pieces), { objectMode: false, highWaterMark: 64 * 1024 });
   if (!acceptsGzip(ctx)) {
     ctx.body = stream;
     return;
@@ -52,18 +55,13 @@ export function sendPieces(ctx: Context, type: string, pieces: Generator<string>
   ctx.body = stream.pipe(gzip);
 }
 
-/** Gathers small pieces, and gives the event loop back in between: a large answer does not hold up the agents' acks. */
-async function* bytesOf(head: string, rest: Generator<string>): AsyncGenerator<Buffer> {
-  let text = head;
+/** Gives the event loop back between pieces: a large answer does not hold up the agents' acks. */
+async function* inTurns(head: readonly Buffer[], rest: Generator<Buffer>): AsyncGenerator<Buffer> {
+  yield* head;
   for (const piece of rest) {
-    if (text.length >= WHOLE_LENGTH_MAX) {
-      yield Buffer.from(text);
-      await new Promise(setImmediate);
-      text = '';
-    }
-    text += piece;
+    yield piece;
+    await new Promise(setImmediate);
   }
-  yield Buffer.from(text);
 }
 
 function acceptsGzip(ctx: Context): boolean {

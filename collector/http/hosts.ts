@@ -10,6 +10,7 @@ import { chartsOf, stepTimes } from './charts.ts';
 import { pageCoverage, type CoverageSource } from './coverage.ts';
 import { HttpError, parameterError } from './errors.ts';
 import type { Fleet } from './fleet.ts';
+import { gathered } from './json.ts';
 import { QUERY_MS_MAX, type QueryGate } from './gate.ts';
 import type { HostList } from './host-list.ts';
 import { streamHost } from './host-stream.ts';
@@ -58,10 +59,10 @@ export function hostsRoutes(router: Router, deps: HostsDeps): void {
 
 async function listHosts(ctx: Context, deps: HostsDeps): Promise<void> {
   await deps.gate.run(ctx, QUERY_MS_MAX, () => deps.fleet.refresh());
-  sendPieces(ctx, 'application/json', hostPieces(deps));
+  sendPieces(ctx, 'application/json', gathered(hostTexts(deps)));
 }
 
-function* hostPieces(deps: HostsDeps): Generator<string> {
+function* hostTexts(deps: HostsDeps): Generator<string> {
   let separator = '{"hosts":[';
   for (const host of deps.roster.hosts()) {
     yield `${separator}${JSON.stringify(hostJson(host, deps.fleet.values(host.name)))}`;

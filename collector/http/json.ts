@@ -1,36 +1,11 @@
-/** Query values as JSON text, written by hand: numbers as Prometheus writes them, in pieces that a socket can take one by one. Not a general writer. */
+/** Query values as JSON, in pieces that a socket can take one by one: numbers as Prometheus writes them. Not a general writer. */
 import type { Labels } from '../model/labels.ts';
 import type { MatrixSeries, MatrixValue, QueryValue, VectorSample, VectorValue } from '../query/engine.ts';
+import { formatTime, formatValue } from './json-numbers.ts';
+import { POINT_BYTES_MAX, timeTexts, writePoint, type TimeTexts } from './json-points.ts';
 
-/** A piece is passed on once it is this long: about a millisecond of writing, and what a socket takes at once. */
-const PIECE_LENGTH = 64 * 1024;
-
-/** Shortest text that reads back as the same number; exponents below 1e-6 and from 1e21 on, with at least two digits. As Go's encoding/json. */
-export function formatValue(value: number): string {
-  if (Number.isInteger(value)) {
-    return value === 0 && Object.is(value, -0) ? '-0' : String(value);
-  }
-  if (Number.isFinite(value)) {
-    const text = String(value);
-    return value < 1e-6 && value > -1e-6 ? widenExponent(text) : text;
-  }
-  return value > 0 ? '+Inf' : value < 0 ? '-Inf' : 'NaN';
-}
-
-/** JavaScript writes 1e-7, Go 1e-07. */
-function widenExponent(text: string): string {
-  const at = text.indexOf('e');
-  return at !== -1 && text.length === at + 3 ? `${text.slice(0, at + 2)}0${text.slice(at + 2)}` : text;
-}
-
-/** Milliseconds as seconds: whole, or with exactly three decimals. */
-export function formatTime(timeMs: number): string {
-  const whole = Math.trunc(timeMs / 1000);
-  const rest = Math.abs(timeMs - whole * 1000);
-  if (rest === 0) return String(whole);
-  const sign = timeMs < 0 && whole === 0 ? '-' : '';
-  return `${sign}${whole}.${rest < 100 ? (rest < 10 ? '00' : '0') : ''}${rest}`;
-}
+/** A piece is passed on once it is this long: less than a millisecond of writing, and what a socket takes at once. */
+const PIECE_BYTES = 64 * 1024;
 
 export function labelsJson(labels: Labels): string {
   let text = '{';
@@ -47,9 +22,10 @@ export type Extras = {
 };
 
 /** A successful answer to a query, in pieces. */
-export function* queryAnswer(value: QueryValue, extras: Extras): Generator<string> {
-  yield* value.kind === 'vector' ? vectorPieces(value) : matrixPieces(value);
-  yield `]}${extrasText(extras)}}`;
+export function* queryAnswer(value: QueryValue, extras: Extras): Generator<Buffer> {
+  const end = `]}${extrasText(extras)}}`;
+  if (value.kind === 'vector') yield* gathered(vectorTexts(value, end));
+  else yield* matrixPieces(value, end);
 }
 
 /** A successful answer with any other data. */
@@ -58,15 +34,29 @@ export function successText(data: unknown, extras: Extras): string {
 }
 
 /** A successful answer that is a list, in pieces. `item` gives the JSON of one. */
-export function* listAnswer<T>(items: readonly T[], item: (one: T) => string, extras: Extras): Generator<string> {
-  let piece = '{"status":"success","data":[';
-  for (const [i, one] of items.entries()) {
-    piece += i === 0 ? item(one) : `,${item(one)}`;
-    if (piece.length < PIECE_LENGTH) continue;
-    yield piece;
+export function listAnswer<T>(items: readonly T[], item: (one: T) => string, extras: Extras): Generator<Buffer> {
+  return gathered(listTexts(items, item, extras));
+}
+
+/** Many small texts as few larger pieces. */
+export function* gathered(texts: Iterable<string>): Generator<Buffer> {
+  let piece = '';
+  for (const text of texts) {
+    piece += text;
+    if (piece.length < PIECE_BYTES) continue;
+    yield Buffer.from(piece);
     piece = '';
   }
-  yield `${piece}]${extrasText(extras)}}`;
+  yield Buffer.from(piece);
+}
+
+function* listTexts<T>(items: readonly T[], item: (one: T) => string, extras: Extras): Generator<string> {
+  let separator = '{"status":"success","data":[';
+  for (const one of items) {
+    yield separator + item(one);
+    separator = ',';
+  }
+  yield `${separator === ',' ? '' : separator}]${extrasText(extras)}}`;
 }
 
 function extrasText(extras: Extras): string {
@@ -74,51 +64,75 @@ function extrasText(extras: Extras): string {
   return `${warnings}${extras.members === undefined ? '' : `,${extras.members}`}`;
 }
 
-function* vectorPieces(value: VectorValue): Generator<string> {
-  let piece = '{"status":"success","data":{"resultType":"vector","result":[';
+function* vectorTexts(value: VectorValue, end: string): Generator<string> {
+  yield '{"status":"success","data":{"resultType":"vector","result":[';
   let separator = '';
   for (const sample of value.samples) {
-    piece += `${separator}${vectorItem(sample)}`;
+    yield separator + vectorItem(sample);
     separator = ',';
-    if (piece.length < PIECE_LENGTH) continue;
-    yield piece;
-    piece = '';
   }
-  yield piece;
+  yield end;
 }
 
 function vectorItem(sample: VectorSample): string {
   return `{"metric":${labelsJson(sample.labels)},"value":[${formatTime(sample.timeMs)},"${formatValue(sample.value)}"]}`;
 }
 
-function* matrixPieces(value: MatrixValue): Generator<string> {
-  const times = new TimeTexts();
-  let piece = '{"status":"success","data":{"resultType":"matrix","result":[';
-  let separator = '';
-  for (const series of value.series) {
-    piece += `${separator}{"metric":${labelsJson(series.labels)},"values":[`;
-    separator = ',';
-    const texts = times.of(series);
-    for (let i = 0; i < texts.length; i++) {
-      piece += `${i === 0 ? '[' : ',['}${texts[i] as string}"${formatValue(series.values[i] as number)}"]`;
-      if (piece.length < PIECE_LENGTH) continue;
-      yield piece;
-      piece = '';
+/** A matrix may have millions of points: they go into bytes without a text in between. */
+function* matrixPieces(value: MatrixValue, end: string): Generator<Buffer> {
+  const writer = new PieceWriter();
+  writer.text('{"status":"success","data":{"resultType":"matrix","result":[');
+  let times: TimeTexts | undefined;
+  for (const [i, series] of value.series.entries()) {
+    writer.text(`${i === 0 ? '' : ','}{"metric":${labelsJson(series.labels)},"values":[`);
+    // Neighbours in an answer mostly share their times.
+    if (times?.timesMs !== series.timesMs) times = timeTexts(series.timesMs);
+    for (let from = 0; from < series.values.length;) {
+      from = writer.points(times, series, from);
+      if (writer.full) yield writer.take();
     }
-    piece += ']}';
+    writer.text(']}');
+    if (writer.full) yield writer.take();
   }
-  yield piece;
+  writer.text(end);
+  yield writer.take();
 }
 
-/** The texts of a time column, `1795265310.073,`. Neighbours in an answer mostly share theirs, so that the last one is kept. */
-class TimeTexts {
-  #timesMs: Float64Array | undefined;
-  #texts: readonly string[] = [];
+/** Bytes of the piece being written. */
+class PieceWriter {
+  #bytes = Buffer.allocUnsafe(PIECE_BYTES);
+  #at = 0;
 
-  of(series: MatrixSeries): readonly string[] {
-    if (series.timesMs === this.#timesMs) return this.#texts;
-    this.#timesMs = series.timesMs;
-    this.#texts = Array.from(series.timesMs, (timeMs) => `${formatTime(timeMs)},`);
-    return this.#texts;
+  get full(): boolean {
+    return this.#at > PIECE_BYTES - POINT_BYTES_MAX;
+  }
+
+  text(text: string): void {
+    const bytes = Buffer.from(text);
+    if (this.#at + bytes.length > this.#bytes.length) {
+      const larger = Buffer.allocUnsafe(this.#at + bytes.length + PIECE_BYTES);
+      this.#bytes.copy(larger, 0, 0, this.#at);
+      this.#bytes = larger;
+    }
+    bytes.copy(this.#bytes, this.#at);
+    this.#at += bytes.length;
+  }
+
+  /** Writes points from index `from` on until the piece is full; the index of the next one. */
+  points(times: TimeTexts, series: MatrixSeries, from: number): number {
+    const last = PIECE_BYTES - POINT_BYTES_MAX;
+    const { values } = series;
+    let i = from;
+    let at = this.#at;
+    while (i < values.length && at <= last) at = writePoint(this.#bytes, at, times, i, values[i++] as number);
+    this.#at = at;
+    return i;
+  }
+
+  take(): Buffer {
+    const piece = this.#bytes.subarray(0, this.#at);
+    this.#bytes = Buffer.allocUnsafe(PIECE_BYTES);
+    this.#at = 0;
+    return piece;
   }
 }

@@ -3,7 +3,7 @@ import type Router from '@koa/router';
 import { sendText } from './answer.ts';
 import { counter, gauge, type MetricFamily } from '../model/metrics.ts';
 import type { GateCounts } from './gate.ts';
-import { formatValue } from './json.ts';
+import { formatValue } from './json-numbers.ts';
 import type { Access } from './session.ts';
 import type { StreamCounts } from './sse.ts';
 

@@ -9,7 +9,7 @@ import { HttpError } from './errors.ts';
 const FILES_MAX = 1000;
 const FILE_BYTES_MAX = 16 * 1024 * 1024;
 /** The build is looked at again at most this often. */
-const LOOK_MS = 1000;
+const LOOK_MS = 250;
 
 const TYPES: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',

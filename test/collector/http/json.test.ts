@@ -1,7 +1,8 @@
 /** Numbers and times as Prometheus 3.5.3 writes them, and answers in pieces. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { formatTime, formatValue, queryAnswer } from '../../../collector/http/json.ts';
+import { queryAnswer } from '../../../collector/http/json.ts';
+import { formatTime, formatValue } from '../../../collector/http/json-numbers.ts';
 import type { MatrixValue } from '../../../collector/query/engine.ts';
 
 test('values are written shortest, with exponents where Go writes them', () => {
@@ -56,7 +57,7 @@ test('a large matrix comes in many pieces that are one JSON text', () => {
     ...queryAnswer({ kind: 'matrix', series: ['a', 'b"\\\u2028', 'c'].map(one) }, { warnings: ['w'], members: '"coverage":1' }),
   ];
   assert.ok(pieces.length > 3, `${pieces.length} pieces`);
-  const answer = JSON.parse(pieces.join(''));
+  const answer = JSON.parse(Buffer.concat(pieces).toString());
   assert.deepEqual(answer.warnings, ['w']);
   assert.equal(answer.coverage, 1);
   assert.deepEqual(
@@ -68,7 +69,53 @@ test('a large matrix comes in many pieces that are one JSON text', () => {
 
 test('an answer without results is complete', () => {
   const text = (kind: 'vector' | 'matrix'): string =>
-    [...queryAnswer(kind === 'vector' ? { kind, samples: [] } : { kind, series: [] }, {})].join('');
+    Buffer.concat([...queryAnswer(kind === 'vector' ? { kind, samples: [] } : { kind, series: [] }, {})]).toString();
   assert.equal(text('vector'), '{"status":"success","data":{"resultType":"vector","result":[]}}');
   assert.equal(text('matrix'), '{"status":"success","data":{"resultType":"matrix","result":[]}}');
+});
+
+test('points are written byte for byte as their numbers are', () => {
+  const values: number[] = [
+    0,
+    -0,
+    1,
+    -1,
+    0.1,
+    1e-6,
+    9e-7,
+    1e9,
+    1e9 - 0.000001,
+    999_999_999.999_999,
+    1e15 - 1,
+    1e15,
+    2 ** 53,
+    1e21,
+    1e-7,
+    0.30000000000000004,
+  ];
+  values.push(
+    Number.NaN,
+    Infinity,
+    -Infinity,
+    1 / 3,
+    123456.7,
+    4294967296,
+    2147483648,
+    16_384_000_000,
+    -16_384_000_001,
+    5e-324,
+    0.000_001_5,
+  );
+  let seed = 1;
+  const random = (): number => (seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0) / 2 ** 32;
+  for (let i = 0; i < 30_000; i++)
+    values.push((Math.round((random() - 0.5) * 10 ** (i % 17)) / 10 ** (i % 9)) * (i % 7 === 0 ? random() : 1));
+  const timesMs = Float64Array.from(values, (_, i) => i * 250);
+  const [text] = [
+    Buffer.concat([
+      ...queryAnswer({ kind: 'matrix', series: [{ labels: [], timesMs, values: Float64Array.from(values) }] }, {}),
+    ]).toString(),
+  ];
+  const expected = values.map((value, i) => `[${formatTime(i * 250)},"${formatValue(value)}"]`).join(',');
+  assert.equal(text, `{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"values":[${expected}]}]}}`);
 });
