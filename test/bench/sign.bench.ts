@@ -44,7 +44,11 @@ export async function run(_options: BenchOptions): Promise<Figures> {
     for (const [name, speed] of Object.entries(measured)) rows.push([`${name}, ${bytes} bytes`, speed, '']);
   }
   const frames: Record<string, Figures> = {};
-  for (const [series, ticks] of [[500, 1], [700, 5], [500, 10]] as const) {
+  for (const [series, ticks] of [
+    [500, 1],
+    [700, 5],
+    [500, 10],
+  ] as const) {
     const { bytes, ...measured } = ofFrame(series, ticks);
     const samples = series * ticks;
     frames[`${series}x${ticks}`] = { bytes, ...measured };
@@ -131,7 +135,11 @@ function speedOf(operation: () => unknown): Speed {
     const { user, system } = process.cpuUsage(from);
     return user + system;
   };
-  for (let spent = round(); spent < ROUND_CPU_US; spent = round()) count = Math.ceil(count * Math.min(10, (1.2 * ROUND_CPU_US) / Math.max(spent, 1)));
-  const cpuMicroseconds = quantile(Array.from({ length: ROUNDS }, () => round() / count), 0.5);
+  for (let spent = round(); spent < ROUND_CPU_US; spent = round())
+    count = Math.ceil(count * Math.min(10, (1.2 * ROUND_CPU_US) / Math.max(spent, 1)));
+  const cpuMicroseconds = quantile(
+    Array.from({ length: ROUNDS }, () => round() / count),
+    0.5,
+  );
   return { cpuMicroseconds: Number(cpuMicroseconds.toFixed(2)), perSecond: Math.round(1e6 / cpuMicroseconds) };
 }
