@@ -423,13 +423,15 @@ export class Spool {
     return true;
   }
 
-  /** On a full disk: first what is acked, then the lane's oldest segment, then those of lanes that matter less, the least first. False if nothing is left. */
+  /**
+   * On a full disk: first what is acked, then the oldest segment of the lane that matters least, up to the frame's own lane: a flood of logs that
+   * filled the disk does not evict metrics. False if nothing is left.
+   */
   #makeRoom(lane: Lane): boolean {
     let reclaimed = false;
     for (const other of this.#lanes) reclaimed = this.#reclaim(other, SEGMENT_HEADER_BYTES + 1) || reclaimed;
     if (reclaimed) return true;
-    const lower = this.#lanes.slice(lane.number + 1).toReversed();
-    for (const candidate of [lane, ...lower]) {
+    for (const candidate of this.#lanes.slice(lane.number).toReversed()) {
       const { oldest } = candidate;
       if (oldest === undefined) continue;
       this.#drop(candidate, oldest, 'disk_full');

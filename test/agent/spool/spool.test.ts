@@ -162,26 +162,31 @@ test('what was held before the start counts as held, by the clock', async () => 
   assert.equal(spool.gaps()[0]?.cause, 'spool_age');
 });
 
-test('on a full disk the lane drops its own oldest, then lanes that matter less; lane now outlives a flood of the others', () => {
+test('on a full disk the lanes that matter less pay first, and a flood of logs does not evict metrics', () => {
   const { disk, spool } = opened();
+  fill(spool, 0, 1);
   fill(spool, 0, 4, { lane: 2 });
   fill(spool, 0, 4, { lane: 1 });
   let roomBytes = 0;
   disk.fault = (call, _, grows) => {
-    if (call === 'remove') roomBytes += 600;
+    if (call === 'remove') roomBytes += 500;
     if (call === 'create' || !grows) return undefined;
     if (roomBytes <= 0) return 'ENOSPC';
     roomBytes -= 260;
     return undefined;
   };
-  spool.append(frameOf(0), { lease: false });
+  fill(spool, 1, 2);
+  fill(spool, 4, 8, { lane: 1 });
   assert.deepEqual(
-    spool.gaps().map(({ cause, lane }) => [cause, lane]),
-    [['disk_full', 2]],
-    'it has nothing of its own to drop, and bulk goes before logs',
+    spool.gaps().map(({ cause, lane, fromSequence, toSequence }) => [cause, lane, fromSequence, toSequence]),
+    [
+      ['disk_full', 2, 0, 4],
+      ['disk_full', 1, 0, 3],
+    ],
+    'bulk, then logs of their own',
   );
-  assert.deepEqual(leasable(spool, 0), [0]);
-  assert.deepEqual(leasable(spool, 1), [0, 1, 2, 3]);
+  assert.deepEqual(leasable(spool, 0), [0, 1]);
+  assert.deepEqual(leasable(spool, 1), [3, 4, 5, 6, 7]);
   assert.equal(spool.stats().diskError, '');
   balance(spool);
 });
