@@ -37,6 +37,8 @@ type Host = {
   linkSinceMs: number;
   backlogBytes: number;
   backlogOldestMs: number;
+  /** When the agent said what it holds. */
+  heldMs: number;
   saved: string;
 };
 
@@ -129,6 +131,7 @@ export class Presence implements Reach {
     const host = this.#host(agentId);
     host.backlogBytes = held.bytes;
     host.backlogOldestMs = held.oldestMs;
+    host.heldMs = this.#nowMs();
     host.clockOffsetMs = clockOffsetMs;
     this.#tell(agentId);
   }
@@ -155,7 +158,8 @@ export class Presence implements Reach {
     const host = this.#hosts.get(agentId);
     if (host === undefined || host.lastSampleMs === undefined) return undefined;
     if (!host.connected) return { fromMs: host.lastSampleMs, detail: 'no link to the agent' };
-    if (host.backlogBytes > 0 && host.backlogOldestMs > 0 && nowMs - host.backlogOldestMs > STALE_MS) {
+    // By the age it had when the agent said so: what is young then is the frame on its way, and the agent says it only each minute.
+    if (host.backlogBytes > 0 && host.backlogOldestMs > 0 && host.heldMs - host.backlogOldestMs > STALE_MS) {
       return { fromMs: host.backlogOldestMs, detail: 'held by the agent, on its way' };
     }
     return nowMs - host.arrivedMs > STALE_MS
@@ -198,6 +202,7 @@ export class Presence implements Reach {
         linkSinceMs: nowMs,
         backlogBytes: 0,
         backlogOldestMs: 0,
+        heldMs: 0,
         saved: '',
       };
       this.#hosts.set(agentId, host);

@@ -138,3 +138,23 @@ test('sequences below the floor that never came become an unexplained gap, those
   stack.clock.offsetMs = 0;
   agent.terminate();
 });
+
+test('the frame on its way when an agent says what it holds is no gap a minute later; what was old even then is one', async () => {
+  const agent = await connected('holding');
+  const nowMs = Date.now();
+  await send(agent, nowMs);
+  const waiting = async (oldestMs: number): Promise<readonly string[]> => {
+    const held = [{ epoch: agent.epoch, lanes: [{ lane: 0, floor: 0, next: 9, bytes: 287, oldestMs }] }];
+    agent.say({ kind: 'state', wallMs: Date.now(), clockSegment: 0, clockBaseMs: 0, held });
+    const hosts = stack.ingest.hosts;
+    await eventually(() => hosts.host('holding')?.link.backlogOldestMs === oldestMs, 5000, 20);
+    stack.clock.offsetMs += 20_000;
+    await send(agent, Date.now() + 1);
+    const { gaps } = await hosts.of(['holding'], nowMs - 120_000, nowMs + 60_000);
+    return [...new Set(gaps.filter(({ cause }) => cause === 'not_received').map(({ detail }) => detail))];
+  };
+  assert.deepEqual(await waiting(nowMs - 1000), []);
+  assert.deepEqual(await waiting(nowMs - 60_000), ['held by the agent, on its way']);
+  stack.clock.offsetMs = 0;
+  agent.terminate();
+});
