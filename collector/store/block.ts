@@ -8,6 +8,8 @@ import type { Arena } from './arena.ts';
 import type { Layout, Run } from './layout.ts';
 
 const writer = new ByteWriter();
+/** Room for the columns of one run, kept from call to call. */
+let scratch = new Float64Array(0);
 
 /** What open and sealed blocks can be asked. */
 export interface Block {
@@ -23,12 +25,18 @@ export interface Block {
   values(run: Run): Float64Array;
 }
 
+/**
+ * Values lie as they came, frame after frame, each series by series: taking a frame is one copy, and the order of columns is made when a run is
+ * wanted, which is once for twenty frames.
+ */
 export class OpenBlock implements Block {
   number: number;
   readonly layout: Layout;
   readonly capacity: number;
   readonly #times: Float64Array;
   readonly #values: Float64Array;
+  /** Ticks at which the frames taken so far end. */
+  readonly #ends: number[] = [];
   #axis: Float64Array | undefined;
   ticks = 0;
 
@@ -59,16 +67,19 @@ export class OpenBlock implements Block {
   /** Takes ticks [from, to) of values[series * ticks + tick]; they lie after what is there, and there is room. */
   append(times: Float64Array, values: Float64Array, from: number, to: number): void {
     const stride = times.length;
-    const { capacity, ticks: at } = this;
-    const own = this.#values;
-    const { columns } = this.layout;
     const count = to - from;
+    const at = this.ticks;
     for (let t = 0; t < count; t++) this.#times[at + t] = times[from + t] as number;
-    for (let s = 0; s < columns.length; s++) {
-      let into = (columns[s] as number) * capacity + at;
-      for (let i = s * stride + from, end = i + count; i < end; i++) own[into++] = values[i] as number;
+    const series = this.layout.refs.length;
+    let into = at * series;
+    if (count === stride) this.#values.set(values, into);
+    else {
+      for (let s = 0; s < series; s++) {
+        for (let i = s * stride + from, end = i + count; i < end; i++) this.#values[into++] = values[i] as number;
+      }
     }
     this.ticks += count;
+    this.#ends.push(this.ticks);
     this.#axis = undefined;
   }
 
@@ -78,31 +89,48 @@ export class OpenBlock implements Block {
   }
 
   values(run: Run): Float64Array {
-    const { capacity, ticks } = this;
-    if (ticks === capacity) return this.#values.slice(run.from * capacity, run.to * capacity);
-    const values = new Float64Array((run.to - run.from) * ticks);
-    for (let column = run.from; column < run.to; column++) {
-      values.set(this.#values.subarray(column * capacity, column * capacity + ticks), (column - run.from) * ticks);
-    }
+    const values = new Float64Array((run.to - run.from) * this.ticks);
+    this.#gather(run, values);
     return values;
   }
 
   /** Compresses what is there and empties this block for reuse under a new number. */
   seal(arena: Arena, nextNumber: number): SealedBlock {
     const { runs } = this.layout;
-    const { capacity, ticks } = this;
     const ends = new Uint32Array(runs.length);
     writer.reset();
     for (const run of runs) {
-      const values = ticks === capacity ? this.#values.subarray(run.from * capacity, run.to * capacity) : this.values(run);
-      encodeColumns(values, run.to - run.from, ticks, writer);
+      const length = (run.to - run.from) * this.ticks;
+      if (scratch.length < length) scratch = new Float64Array(length);
+      this.#gather(run, scratch);
+      encodeColumns(scratch, run.to - run.from, this.ticks, writer);
       ends[run.index] = writer.length;
     }
     const sealed = new SealedBlock(this.number, this.layout, this.times(), ends, arena.store(writer.view()));
     this.number = nextNumber;
     this.ticks = 0;
+    this.#ends.length = 0;
     this.#axis = undefined;
     return sealed;
+  }
+
+  /** The columns of a run one after the other. */
+  #gather(run: Run, into: Float64Array): void {
+    const { order, refs } = this.layout;
+    const series = refs.length;
+    const own = this.#values;
+    const { ticks } = this;
+    for (let column = run.from; column < run.to; column++) {
+      const s = order[column] as number;
+      let at = (column - run.from) * ticks;
+      let begin = 0;
+      for (const end of this.#ends) {
+        const count = end - begin;
+        const from = begin * series + s * count;
+        for (let i = from; i < from + count; i++) into[at++] = own[i] as number;
+        begin = end;
+      }
+    }
   }
 }
 

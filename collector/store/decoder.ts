@@ -128,7 +128,8 @@ export class Decoder {
     }
     const { head } = this.#host;
     const known = head.dictionary(frame.agentId, frame.epoch);
-    if (known !== undefined && known.length >= view.header.dictionaryLength) return this.#apply(generation, frame, view, known);
+    const isEnough = (known?.length ?? 0) >= view.header.dictionaryLength;
+    if (isEnough) return this.#apply(generation, frame, view, known ?? head.addDictionary(frame.agentId, frame.epoch));
     return this.#load(frame, known ?? head.addDictionary(frame.agentId, frame.epoch)).then((dictionary) =>
       this.#apply(generation, frame, view, dictionary),
     );

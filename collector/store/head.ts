@@ -70,7 +70,8 @@ export class HeadGeneration {
 
 export class Head {
   readonly index = new NameIndex();
-  readonly #dictionaries = new Map<string, EpochDictionary>();
+  /** By agent, then epoch: both are strings that the callers keep, which makes them cheap to look up. */
+  readonly #dictionaries = new Map<AgentId, Map<Epoch, EpochDictionary>>();
   /** In rising order of their numbers. */
   readonly #generations: HeadGeneration[] = [];
   #openBytes = 0;
@@ -82,7 +83,7 @@ export class Head {
   }
 
   get dictionaries(): Iterable<EpochDictionary> {
-    return this.#dictionaries.values();
+    return this.#dictionaries.values().flatMap((epochs) => epochs.values());
   }
 
   get bytes(): number {
@@ -93,7 +94,7 @@ export class Head {
 
   get seriesCount(): number {
     let count = 0;
-    for (const dictionary of this.#dictionaries.values()) count += dictionary.length;
+    for (const dictionary of this.dictionaries) count += dictionary.length;
     return count;
   }
 
@@ -108,12 +109,14 @@ export class Head {
   }
 
   dictionary(agentId: AgentId, epoch: Epoch): EpochDictionary | undefined {
-    return this.#dictionaries.get(agentId + epoch);
+    return this.#dictionaries.get(agentId)?.get(epoch);
   }
 
   addDictionary(agentId: AgentId, epoch: Epoch): EpochDictionary {
     const dictionary = new EpochDictionary(agentId, epoch, this.index);
-    this.#dictionaries.set(agentId + epoch, dictionary);
+    const epochs = this.#dictionaries.get(agentId);
+    if (epochs === undefined) this.#dictionaries.set(agentId, new Map([[epoch, dictionary]]));
+    else epochs.set(epoch, dictionary);
     return dictionary;
   }
 
@@ -140,10 +143,13 @@ export class Head {
     if (at < 0) return;
     const [dropped] = this.#generations.splice(at, 1);
     for (const blocks of dropped?.streams.values() ?? []) for (const open of blocks.open) this.#release(open);
-    for (const [key, dictionary] of this.#dictionaries) {
-      if (dictionary.generation > number) continue;
-      dictionary.release();
-      this.#dictionaries.delete(key);
+    for (const [agentId, epochs] of this.#dictionaries) {
+      for (const [epoch, dictionary] of epochs) {
+        if (dictionary.generation > number) continue;
+        dictionary.release();
+        epochs.delete(epoch);
+      }
+      if (epochs.size === 0) this.#dictionaries.delete(agentId);
     }
   }
 

@@ -19,8 +19,8 @@ export type Run = {
 export class Layout {
   /** The references as frames list them, strictly rising. */
   readonly refs: Uint32Array;
-  /** Column of the i-th reference. */
-  readonly columns: Uint32Array;
+  /** Which of the references (its position) stands in each column. */
+  readonly order: Uint32Array;
   readonly runs: readonly Run[];
 
   constructor(refs: Uint32Array, stream: Stream) {
@@ -29,13 +29,9 @@ export class Layout {
     const sorted = new Uint32Array(refs.length);
     for (let i = 0; i < refs.length; i++) sorted[i] = ranks[refs[i] as number] as number;
     sorted.sort();
-    const columnOfRank = new Map<number, number>();
-    for (let column = 0; column < sorted.length; column++) columnOfRank.set(sorted[column] as number, column);
-    this.columns = Uint32Array.from(refs, (ref) => columnOfRank.get(ranks[ref] as number) as number);
-    this.runs = runsOf(
-      Array.from(sorted, (rank) => byRank[rank] as number),
-      stream,
-    );
+    const columns = Array.from(sorted, (rank) => byRank[rank] as number);
+    this.order = Uint32Array.from(columns, (ref) => positionOf(refs, ref));
+    this.runs = runsOf(columns, stream);
   }
 
   /** The runs of one metric of one source, found by halving. */
@@ -80,4 +76,17 @@ function runsOf(refs: readonly number[], stream: Stream): Run[] {
     from = to;
   }
   return runs;
+}
+
+function positionOf(refs: Uint32Array, ref: number): number {
+  // References are mostly 0, 1, 2, ...: the first guess hits.
+  if (refs[ref] === ref) return ref;
+  let low = 0;
+  let high = refs.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((refs[middle] as number) < ref) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

@@ -84,12 +84,6 @@ export class Received {
     if (frame.receivedMs > epoch.newestMs) epoch.newestMs = frame.receivedMs;
   }
 
-  /** The digest of a lane's highest frame, where it was not at hand when that was added. */
-  setDigest(agentId: AgentId, epoch: Epoch, lane: number, sequence: number, digest: Uint8Array): void {
-    const state = this.#agents.get(agentId)?.get(epoch)?.lanes.get(lane);
-    if (state?.highest === sequence) state.digest = digest;
-  }
-
   addEntries(generation: number, agentId: AgentId, epoch: Epoch, from: number, to: number): void {
     laneOf(this.#epoch(agentId, epoch), ENTRIES).of(generation).addRange(from, to);
   }

@@ -401,11 +401,8 @@ class LevelStore implements Store {
   /** Brings the generations of the last run into memory, in order, while new frames are taken already. */
   async #warmUp(generations: readonly WalGeneration[]): Promise<void> {
     for (const generation of generations) {
-      for await (const entries of generation.scan()) {
-        const frames: DurableFrame[] = [];
-        for (const entry of entries) {
-          if (entry.kind === 'frame' && this.#isFirst(entry.frame)) frames.push(entry.frame);
-        }
+      for await (const part of generation.scan()) {
+        const frames = part.frames.filter((frame) => this.#isFirst(frame));
         this.#decoder.push(generation.number, frames);
         if (this.#decoder.pendingBytes > this.#limits.undecodedBytesMax / 2) await this.#decoder.drain();
         if (this.#isClosing()) return generation.close();

@@ -2,7 +2,7 @@
  * One generation of the write-ahead log: a database of its own that takes commits of frames in the order of arrival and is unlinked as a whole.
  * Not what the frames mean. Keys begin with the commit's number, so that LevelDB never has to merge its tables and a missing commit shows as a hole.
  */
-import assert from 'node:assert/strict';
+import { digestOf } from '../../protocol/index.ts';
 import type { AgentId, Epoch, VerifiedFrame } from '../model/ports.ts';
 import type { Labels } from '../model/labels.ts';
 import { CHECKSUM_BYTES, checked, seal } from './checksum.ts';
@@ -11,18 +11,20 @@ import { type Database, type Operation, openDatabase, writeSynced } from './data
 /** Memory of the open log before it becomes a table; tables of rising keys are moved, never merged, so more would only cost memory. */
 const WRITE_BUFFER_BYTES = 16 * 1024 * 1024;
 const CACHE_BYTES = 1024 * 1024;
-/** Rows read at a time by a scan. */
-const SCAN_ROWS = 200;
+/** Values read at a time by a scan; each holds up to a megabyte. */
+const SCAN_ROWS = 16;
 /** Bytes that a scan reads ahead; Level's own type does not name LevelDB's options. */
 const SCAN: object = { highWaterMarkBytes: 1024 * 1024 };
 
-/** commit, index in it, agent, epoch, lane, sequence: 8 + 4 + 16 + 16 + 1 + 8. */
-const KEY_BYTES = 53;
+/** Bytes of frames in one value: a commit of more is written as several. */
+const PART_BYTES = 1024 * 1024;
+/** commit, part of it: 8 + 4. */
+const KEY_BYTES = 12;
 const VALUE_VERSION = 1;
-/** version, entries in the commit, received (ms), correction (ms), length of the source labels. */
-const VALUE_HEAD_BYTES = 1 + 4 + 8 + 8 + 2;
-/** Lane of an entry that is no frame but a note of the store to itself. */
-const LANE_NOTE = 255;
+/** version, parts in the commit, entries, length of the notes, length of the sources. */
+const FIXED_BYTES = 1 + 4 + 4 + 4 + 4;
+/** agent, epoch, lane, sequence, received (ms), correction (ms), index of the source, length, digest. */
+const ENTRY_BYTES = 16 + 16 + 1 + 8 + 8 + 8 + 4 + 4 + 32;
 
 /** What a note says. `opened` stands first in each generation and tells where the one before ended, so that a lost tail is seen. */
 export type Note =
@@ -30,20 +32,31 @@ export type Note =
   | { readonly kind: 'collapse'; readonly agentId: AgentId; readonly epoch: Epoch; readonly lane: number; readonly floor: number }
   | { readonly kind: 'forget'; readonly agentId: AgentId; readonly epoch: Epoch };
 
-export type WalIdentity = { readonly agentId: AgentId; readonly epoch: Epoch; readonly lane: number; readonly sequence: number };
-export type WalFrame = WalIdentity & {
+export type WalFrame = {
+  readonly agentId: AgentId;
+  readonly epoch: Epoch;
+  readonly lane: number;
+  readonly sequence: number;
   readonly receivedMs: number;
   readonly correctionMs: number;
   readonly source: Labels;
+  readonly digest: Uint8Array;
   readonly bytes: Buffer;
 };
 
-/** One entry read back. `damaged` has a whole key and a value that fails its checksum. */
-export type WalEntry = { readonly commit: number; readonly index: number } & (
-  | { readonly kind: 'frame'; readonly entries: number; readonly frame: WalFrame }
-  | { readonly kind: 'note'; readonly entries: number; readonly note: Note }
-  | { readonly kind: 'damaged'; readonly identity: WalIdentity | undefined; readonly bytes: number }
-);
+/** One value read back: the part of a commit. */
+export type WalPart = {
+  readonly commit: number;
+  readonly part: number;
+  /** 0 if the value is damaged beyond its frames. */
+  readonly parts: number;
+  readonly notes: readonly Note[];
+  readonly frames: readonly WalFrame[];
+  /** Frames whose bytes are not what was written. */
+  readonly damaged: readonly WalFrame[];
+  /** Of the whole value. */
+  readonly bytes: number;
+};
 
 export class WalGeneration {
   readonly number: number;
@@ -62,24 +75,23 @@ export class WalGeneration {
     return new WalGeneration(number, path, database);
   }
 
-  /** One synced commit of notes and frames, in this order. */
+  /** One synced commit of notes and frames. */
   async append(commit: number, notes: readonly Note[], frames: readonly VerifiedFrame[]): Promise<void> {
-    const entries = notes.length + frames.length;
-    const operations: Operation[] = [];
-    for (const note of notes) operations.push(noteOperation(commit, operations.length, entries, note));
-    for (const frame of frames) operations.push(frameOperation(commit, operations.length, entries, frame));
+    const parts = inParts(frames);
+    const operations: Operation[] = parts.map((own, part) => {
+      const key = writeKey(commit, part);
+      return { type: 'put', key, value: writeValue(key, parts.length, part === 0 ? notes : [], own) };
+    });
     await writeSynced(this.#database, operations);
     for (const operation of operations) if (operation.type === 'put') this.bytes += operation.key.length + operation.value.length;
   }
 
-  /** All entries in the order they came. Frames' bytes are owned by the receiver. */
-  async *scan(): AsyncGenerator<readonly WalEntry[]> {
+  /** All parts in the order they came. Frames' bytes are owned by the receiver. */
+  async *scan(): AsyncGenerator<WalPart> {
     const iterator = this.#database.iterator<Buffer, Buffer>(SCAN);
     try {
-      for (;;) {
-        const rows = await iterator.nextv(SCAN_ROWS);
-        if (rows.length === 0) return;
-        yield rows.map(([key, value]) => readEntry(key, value));
+      for (let rows = await iterator.nextv(SCAN_ROWS); rows.length > 0; rows = await iterator.nextv(SCAN_ROWS)) {
+        for (const [key, value] of rows) yield readPart(key, value);
       }
     } finally {
       await iterator.close();
@@ -91,67 +103,112 @@ export class WalGeneration {
   }
 }
 
-function writeKey(commit: number, index: number, identity: { agentId: AgentId; epoch: Epoch; lane: number; sequence: number }): Buffer {
+/** At least one part, even without frames. */
+function inParts(frames: readonly VerifiedFrame[]): VerifiedFrame[][] {
+  const parts: VerifiedFrame[][] = [[]];
+  let bytes = 0;
+  for (const frame of frames) {
+    if (bytes > 0 && bytes + frame.bytes.length > PART_BYTES) {
+      parts.push([]);
+      bytes = 0;
+    }
+    parts.at(-1)?.push(frame);
+    bytes += frame.bytes.length;
+  }
+  return parts;
+}
+
+function writeKey(commit: number, part: number): Buffer {
   const key = Buffer.allocUnsafe(KEY_BYTES);
   writeUint64(key, commit, 0);
-  key.writeUInt32BE(index, 8);
-  key.write(identity.agentId, 12, 16, 'hex');
-  key.write(identity.epoch, 28, 16, 'hex');
-  key[44] = identity.lane;
-  writeUint64(key, identity.sequence, 45);
+  key.writeUInt32BE(part, 8);
   return key;
 }
 
-function frameOperation(commit: number, index: number, entries: number, frame: VerifiedFrame): Operation {
-  const { agentId, epoch, header } = frame;
-  const key = writeKey(commit, index, { agentId, epoch, lane: header.lane, sequence: header.sequence });
-  const source = JSON.stringify(frame.source);
-  const sourceBytes = Buffer.byteLength(source);
-  assert(sourceBytes < 65_536, 'the identifying labels of a frame are longer than 64 KB');
-  const value = Buffer.allocUnsafe(VALUE_HEAD_BYTES + sourceBytes + frame.bytes.length + CHECKSUM_BYTES);
+/** Head (fixed fields, entries, notes, sources), its checksum, the frames' bytes, the checksum of all. */
+function writeValue(key: Buffer, parts: number, notes: readonly Note[], frames: readonly VerifiedFrame[]): Buffer {
+  const sources = [...new Set(frames.map(({ source }) => source))];
+  const notesText = Buffer.from(JSON.stringify(notes));
+  const sourcesText = Buffer.from(JSON.stringify(sources));
+  const indexes = new Map(sources.map((source, i) => [source, i]));
+  const headBytes = FIXED_BYTES + frames.length * ENTRY_BYTES + notesText.length + sourcesText.length;
+  const bodyBytes = frames.reduce((sum, { bytes }) => sum + bytes.length, 0);
+  const value = Buffer.allocUnsafe(headBytes + CHECKSUM_BYTES + bodyBytes + CHECKSUM_BYTES);
   value[0] = VALUE_VERSION;
-  value.writeUInt32LE(entries, 1);
-  value.writeDoubleLE(frame.receivedMs, 5);
-  value.writeDoubleLE(frame.correctionMs, 13);
-  value.writeUInt16LE(sourceBytes, 21);
-  value.write(source, VALUE_HEAD_BYTES, 'utf8');
-  value.set(frame.bytes, VALUE_HEAD_BYTES + sourceBytes);
+  value.writeUInt32LE(parts, 1);
+  value.writeUInt32LE(frames.length, 5);
+  value.writeUInt32LE(notesText.length, 9);
+  value.writeUInt32LE(sourcesText.length, 13);
+  let at = FIXED_BYTES;
+  for (const frame of frames) {
+    writeEntry(value, at, frame, indexes.get(frame.source) as number);
+    at += ENTRY_BYTES;
+  }
+  value.set(notesText, at);
+  value.set(sourcesText, at + notesText.length);
+  seal(key, value.subarray(0, headBytes + CHECKSUM_BYTES));
+  at = headBytes + CHECKSUM_BYTES;
+  for (const { bytes } of frames) {
+    value.set(bytes, at);
+    at += bytes.length;
+  }
   seal(key, value);
-  return { type: 'put', key, value };
+  return value;
 }
 
-function noteOperation(commit: number, index: number, entries: number, note: Note): Operation {
-  const nobody = '0'.repeat(32);
-  const key = writeKey(commit, index, { agentId: nobody, epoch: nobody, lane: LANE_NOTE, sequence: 0 });
-  const text = Buffer.from(JSON.stringify(note));
-  const value = Buffer.alloc(5 + text.length + CHECKSUM_BYTES);
-  value[0] = VALUE_VERSION;
-  value.writeUInt32LE(entries, 1);
-  value.set(text, 5);
-  seal(key, value);
-  return { type: 'put', key, value };
+function writeEntry(value: Buffer, at: number, frame: VerifiedFrame, source: number): void {
+  const { header } = frame;
+  value.set(header.agentId, at);
+  value.set(header.epoch, at + 16);
+  value[at + 32] = header.lane;
+  writeUint64(value, header.sequence, at + 33);
+  value.writeDoubleLE(frame.receivedMs, at + 41);
+  value.writeDoubleLE(frame.correctionMs, at + 49);
+  value.writeUInt32LE(source, at + 57);
+  value.writeUInt32LE(frame.bytes.length, at + 61);
+  value.set(frame.digest, at + 65);
 }
 
-function readEntry(key: Buffer, value: Buffer): WalEntry {
-  if (key.length !== KEY_BYTES) return { commit: -1, index: -1, kind: 'damaged', identity: undefined, bytes: value.length };
-  const commit = readUint64(key, 0);
-  const index = key.readUInt32BE(8);
-  const lane = key[44] as number;
-  const identity = { agentId: key.toString('hex', 12, 28), epoch: key.toString('hex', 28, 44), lane, sequence: readUint64(key, 45) };
-  const payload = checked(key, value);
-  const damaged: WalEntry = { commit, index, kind: 'damaged', identity: lane === LANE_NOTE ? undefined : identity, bytes: value.length };
-  if (payload === undefined || payload[0] !== VALUE_VERSION) return damaged;
-  const entries = payload.readUInt32LE(1);
-  if (lane === LANE_NOTE) return { commit, index, kind: 'note', entries, note: JSON.parse(payload.toString('utf8', 5)) as Note };
-  const sourceEnd = VALUE_HEAD_BYTES + payload.readUInt16LE(21);
-  const frame: WalFrame = {
-    ...identity,
-    receivedMs: payload.readDoubleLE(5),
-    correctionMs: payload.readDoubleLE(13),
-    source: JSON.parse(payload.toString('utf8', VALUE_HEAD_BYTES, sourceEnd)) as Labels,
-    bytes: payload.subarray(sourceEnd),
+function readPart(key: Buffer, value: Buffer): WalPart {
+  const isKey = key.length === KEY_BYTES;
+  const commit = isKey ? readUint64(key, 0) : 0;
+  const part = isKey ? key.readUInt32BE(8) : 0;
+  const lost: WalPart = { commit, part, parts: 0, notes: [], frames: [], damaged: [], bytes: value.length };
+  if (!isKey || value.length < FIXED_BYTES || value[0] !== VALUE_VERSION) return lost;
+  const count = value.readUInt32LE(5);
+  const notesFrom = FIXED_BYTES + count * ENTRY_BYTES;
+  const sourcesFrom = notesFrom + value.readUInt32LE(9);
+  const headBytes = sourcesFrom + value.readUInt32LE(13);
+  const isWhole = checked(key, value) !== undefined;
+  // The head has a checksum of its own, so that one flipped bit costs one frame and not all that came with it.
+  if (headBytes + CHECKSUM_BYTES > value.length || (!isWhole && checked(key, value.subarray(0, headBytes + CHECKSUM_BYTES)) === undefined))
+    return lost;
+  const sources = JSON.parse(value.toString('utf8', sourcesFrom, headBytes)) as Labels[];
+  const frames: WalFrame[] = [];
+  const damaged: WalFrame[] = [];
+  let body = headBytes + CHECKSUM_BYTES;
+  for (let i = 0; i < count; i++) {
+    const frame = readEntry(value, FIXED_BYTES + i * ENTRY_BYTES, sources, body);
+    body += frame.bytes.length;
+    if (isWhole || Buffer.compare(digestOf(frame.bytes), frame.digest) === 0) frames.push(frame);
+    else damaged.push(frame);
+  }
+  const notes = JSON.parse(value.toString('utf8', notesFrom, sourcesFrom)) as Note[];
+  return { commit, part, parts: value.readUInt32LE(1), notes, frames, damaged, bytes: value.length };
+}
+
+function readEntry(value: Buffer, at: number, sources: readonly Labels[], body: number): WalFrame {
+  return {
+    agentId: value.toString('hex', at, at + 16),
+    epoch: value.toString('hex', at + 16, at + 32),
+    lane: value[at + 32] as number,
+    sequence: readUint64(value, at + 33),
+    receivedMs: value.readDoubleLE(at + 41),
+    correctionMs: value.readDoubleLE(at + 49),
+    source: sources[value.readUInt32LE(at + 57)] ?? [],
+    digest: value.subarray(at + 65, at + 97),
+    bytes: value.subarray(body, body + value.readUInt32LE(at + 61)),
   };
-  return { commit, index, kind: 'frame', entries, frame };
 }
 
 function writeUint64(bytes: Buffer, value: number, offset: number): void {

@@ -35,6 +35,8 @@ export class Writer {
   #isClosed = false;
   #rotateWanted = false;
   #waitingFrames = 0;
+  /** Frames of the commit that is being put together, by sequence. */
+  readonly #underWay = new Map<number, VerifiedFrame[]>();
 
   /** The numbers of the last generation and commit that the store has seen. */
   constructor(host: WriterHost, generation: number, commit: number) {
@@ -151,21 +153,30 @@ export class Writer {
   /** The frames that are not stored yet, each once. */
   #fresh(jobs: readonly Job[]): VerifiedFrame[] {
     const { received, counters } = this.#host;
-    const seen = new Set<string>();
     const frames: VerifiedFrame[] = [];
+    this.#underWay.clear();
     for (const job of jobs) {
       for (const frame of job.frames) {
         const { lane, sequence } = frame.header;
-        const name = `${frame.agentId}${frame.epoch}${lane}/${sequence}`;
-        if (received.has(frame.agentId, frame.epoch, lane, sequence) || seen.has(name)) {
-          counters.framesDuplicate++;
-          continue;
-        }
-        seen.add(name);
-        frames.push(frame);
+        const known = received.has(frame.agentId, frame.epoch, lane, sequence) || this.#isUnderWay(frame);
+        if (known) counters.framesDuplicate++;
+        else frames.push(frame);
       }
     }
     return frames;
+  }
+
+  /** Whether the frame stands in this commit already; it does from now on. */
+  #isUnderWay(frame: VerifiedFrame): boolean {
+    const { lane, sequence } = frame.header;
+    const others = this.#underWay.get(sequence);
+    if (others === undefined) {
+      this.#underWay.set(sequence, [frame]);
+      return false;
+    }
+    if (others.some((other) => other.header.lane === lane && other.agentId === frame.agentId && other.epoch === frame.epoch)) return true;
+    others.push(frame);
+    return false;
   }
 
   async #rotate(): Promise<void> {
