@@ -279,10 +279,12 @@ export class History {
   }
 
   #forget(how: 'kill' | 'power'): void {
+    // The kernel forgets what a failed sync could not write, also for the process that comes after; the ledger's gaps among it.
+    const isForgetful = this.disk.syncsFailed > 0;
+    const gaps = isForgetful ? (this.#spool?.gaps() ?? []) : [];
     for (const frame of this.#frames.values()) {
-      // The kernel forgets what a failed sync could not write, also for the process that comes after.
-      const lost =
-        (this.disk.syncsFailed > 0 && !frame.synced) || !frame.sealed || frame.afloat || frame.unsure || (how === 'power' && !frame.synced);
+      const isForgotten = isForgetful && (!frame.synced || gaps.some((gap) => isIn(frame, gap)));
+      const lost = isForgotten || !frame.sealed || frame.afloat || frame.unsure || (how === 'power' && !frame.synced);
       // It may have survived all the same; from here on nothing is promised of it.
       if (lost) frame.settled = true;
       frame.sealed = true;
