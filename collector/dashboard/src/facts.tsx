@@ -112,7 +112,7 @@ function backlogWords(host: Host | undefined): string {
   const bytes = host?.link?.backlogBytes ?? null;
   if (bytes === null) return NOTHING;
   const oldest = host?.link?.backlogOldestMs ?? null;
-  return bytes === 0 || oldest === null ? formatBytes(bytes) : `${formatBytes(bytes)}, from ${formatDuration(clock.nowMs() - oldest)} ago`;
+  return bytes <= BACKLOG_HIGH_BYTES || oldest === null ? formatBytes(bytes) : `${formatBytes(bytes)}, from ${formatDuration(clock.nowMs() - oldest)} ago`;
 }
 
 function linkWords(host: Host | undefined): string {
