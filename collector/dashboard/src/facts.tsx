@@ -112,7 +112,9 @@ function backlogWords(host: Host | undefined): string {
   const bytes = host?.link?.backlogBytes ?? null;
   if (bytes === null) return NOTHING;
   const oldest = host?.link?.backlogOldestMs ?? null;
-  return bytes <= BACKLOG_HIGH_BYTES || oldest === null ? formatBytes(bytes) : `${formatBytes(bytes)}, from ${formatDuration(clock.nowMs() - oldest)} ago`;
+  return bytes <= BACKLOG_HIGH_BYTES || oldest === null
+    ? formatBytes(bytes)
+    : `${formatBytes(bytes)}, from ${formatDuration(clock.nowMs() - oldest)} ago`;
 }
 
 function linkWords(host: Host | undefined): string {
