@@ -1,5 +1,6 @@
 /** What a host is made of (hardware, system, disks, network), asked at start and each hour in a short-lived process. Not samples: facts. */
 import { spawn } from 'node:child_process';
+import { uptime } from 'node:os';
 import type { Timers } from './gather/gatherer.ts';
 
 /** Long enough for a slow disk's answer; what has been printed by then is kept. */
@@ -17,6 +18,8 @@ export type Inventory = Readonly<Partial<Record<(typeof SINGLE)[number], Facts>>
   Readonly<Partial<Record<(typeof LISTS)[number], readonly Facts[]>>> & {
     /** Sections that are not there or not whole, and why. Empty when all went well. */
     readonly problems: Readonly<Record<string, string>>;
+    /** Ms since 1970, by the host's clock. */
+    readonly bootTimeMs?: number;
   };
 
 export class InventoryError extends Error {
@@ -41,7 +44,7 @@ export async function readInventory(options: InventoryOptions): Promise<Inventor
   const { output, end } = await outputOf(childPath, deadlineMs, bytesMax, signal);
   const inventory = inventoryOf(output, end);
   if (Object.keys(inventory).length === 1) throw new InventoryError(`cannot take the inventory with ${childPath}: ${end}`);
-  return inventory;
+  return { ...inventory, bootTimeMs: Date.now() - Math.round(uptime() * 1000) };
 }
 
 export type KeptInventory = { stop(): Promise<void> };

@@ -37,8 +37,6 @@ type Host = {
   linkSinceMs: number;
   backlogBytes: number;
   backlogOldestMs: number;
-  /** When the agent said what it holds. */
-  heldMs: number;
   saved: string;
 };
 
@@ -126,12 +124,11 @@ export class Presence implements Reach {
     this.#tell(agentId);
   }
 
-  /** What the agent says it holds and what its clock shows. */
+  /** What the agent holds and has not come, and what its clock shows. */
   holds(agentId: AgentId, held: { bytes: number; oldestMs: number }, clockOffsetMs: number): void {
     const host = this.#host(agentId);
     host.backlogBytes = held.bytes;
     host.backlogOldestMs = held.oldestMs;
-    host.heldMs = this.#nowMs();
     host.clockOffsetMs = clockOffsetMs;
     this.#tell(agentId);
   }
@@ -158,8 +155,7 @@ export class Presence implements Reach {
     const host = this.#hosts.get(agentId);
     if (host === undefined || host.lastSampleMs === undefined) return undefined;
     if (!host.connected) return { fromMs: host.lastSampleMs, detail: 'no link to the agent' };
-    // By the age it had when the agent said so: what is young then is the frame on its way, and the agent says it only each minute.
-    if (host.backlogBytes > 0 && host.backlogOldestMs > 0 && host.heldMs - host.backlogOldestMs > STALE_MS) {
+    if (host.backlogBytes > 0 && host.backlogOldestMs > 0 && nowMs - host.backlogOldestMs > STALE_MS) {
       return { fromMs: host.backlogOldestMs, detail: 'held by the agent, on its way' };
     }
     return nowMs - host.arrivedMs > STALE_MS
@@ -202,7 +198,6 @@ export class Presence implements Reach {
         linkSinceMs: nowMs,
         backlogBytes: 0,
         backlogOldestMs: 0,
-        heldMs: 0,
         saved: '',
       };
       this.#hosts.set(agentId, host);

@@ -38,6 +38,8 @@ export interface FrameSource {
   /** Labels that this agent's own series get. */
   readonly source: Labels;
   send(message: Uint8Array): void;
+  /** All acks of a commit have been sent. */
+  acked(): void;
   /** Ends the session; the agent comes back by itself. */
   end(code: ErrorCode | 'store_failed', detail: string): void;
   pause(): void;
@@ -245,6 +247,7 @@ export class Receiver {
         this.#counters.commits++;
         this.#counters.commitMs += performance.now() - began;
         for (const [source, ranges] of batch.acks) this.#sendAcks(source, ranges);
+        for (const source of batch.acks.keys()) source.acked();
       } catch (cause) {
         this.#counters.commitFailures++;
         const detail = `cannot store: ${(cause as Error).message}`;

@@ -93,6 +93,9 @@ export class Session implements FrameSource {
   #state: AgentState | undefined;
   #source: Labels = [];
   #hello: Hello | undefined;
+  /** What the agent said last that it holds, until all of it has come. */
+  #held: readonly HeldEpoch[] = [];
+  #clockOffsetMs = 0;
   #revision = 0;
 
   constructor(deps: SessionDeps, peer: Peer) {
@@ -220,7 +223,9 @@ export class Session implements FrameSource {
     counters.sessionsOpened++;
     this.#deps.table.opened(this);
     this.#deps.presence.connected(agent.agentId, hello.agentVersion, hello.wallMs - this.#deps.nowMs());
-    this.#reportHeld(hello.held, hello.wallMs);
+    this.#clockOffsetMs = hello.wallMs - this.#deps.nowMs();
+    this.#held = hello.held;
+    this.#reportHeld();
     this.send(encodeWelcome(this.#challenge, decoded.value, this.#welcome(hello), this.#deps.identity.sign));
     this.#deps.log.info({ agent: agent.name, address: this.#peer.address, version: hello.agentVersion }, 'agent connected');
   }
@@ -333,7 +338,9 @@ export class Session implements FrameSource {
   async #heard(message: State): Promise<void> {
     this.#deps.presence.seen(this.agent.agentId);
     this.#settleFloors(this.agent, message.held);
-    this.#reportHeld(message.held, message.wallMs);
+    this.#clockOffsetMs = message.wallMs - this.#deps.nowMs();
+    this.#held = message.held;
+    this.#reportHeld();
     const epoch = epochOf(this.state, Buffer.from((this.#hello as Hello).epoch).toString('hex'));
     if (epoch.corrections.has(message.clockSegment)) return;
     // Frames of the new segment wait in the socket until its base is durable.
@@ -345,16 +352,25 @@ export class Session implements FrameSource {
     this.resume();
   }
 
-  #reportHeld(held: readonly HeldEpoch[], wallMs: number): void {
+  /** Acks went out: what was outstanding may have come by now. */
+  acked(): void {
+    if (this.#held.length > 0) this.#reportHeld();
+  }
+
+  #reportHeld(): void {
     let bytes = 0;
     let oldestMs = 0;
-    for (const { lanes } of held) {
-      for (const lane of lanes) {
-        bytes += lane.bytes;
-        if (lane.oldestMs > 0 && lane.lane === 0) oldestMs = oldestMs === 0 ? lane.oldestMs : Math.min(oldestMs, lane.oldestMs);
+    for (const { epoch, lanes } of this.#held) {
+      const known = this.state.epochs.get(Buffer.from(epoch).toString('hex'));
+      for (const { lane, floor, next, bytes: held, oldestMs: oldest } of lanes) {
+        const ranges = known?.lanes[lane as 0 | 1 | 2].ranges;
+        if (next === floor || ranges?.isWhole(floor, next) === true) continue;
+        bytes += held;
+        if (oldest > 0 && lane === 0) oldestMs = oldestMs === 0 ? oldest : Math.min(oldestMs, oldest);
       }
     }
-    this.#deps.presence.holds(this.agent.agentId, { bytes, oldestMs }, wallMs - this.#deps.nowMs());
+    if (bytes === 0) this.#held = [];
+    this.#deps.presence.holds(this.agent.agentId, { bytes, oldestMs }, this.#clockOffsetMs);
   }
 }
 

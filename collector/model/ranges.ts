@@ -55,6 +55,13 @@ export class SequenceRanges {
     bounds.splice(first, 0, from, to);
   }
 
+  /** True if all of [from, to) is there. */
+  isWhole(from: number, to: number): boolean {
+    if (from >= to) return true;
+    const at = this.#after(from);
+    return at % 2 === 1 && (this.#bounds[at] as number) >= to;
+  }
+
   /** Members of [from, to) that are missing, as ranges. */
   missing(from: number, to: number): SequenceRange[] {
     const holes: SequenceRange[] = [];
