@@ -44,17 +44,27 @@ export type HostsDeps = {
 
 export function hostsRoutes(router: Router, deps: HostsDeps): void {
   router.get('/api/v1/hosts', (ctx) => listHosts(ctx, deps));
-  router.get('/api/v1/hosts/stream', (ctx) => deps.list.add(deps.streams.open(ctx, deps.stillAllowed(ctx))));
+  router.get('/api/v1/hosts/stream', (ctx) => {
+    if (!isHead(ctx)) deps.list.add(deps.streams.open(ctx, deps.stillAllowed(ctx)));
+  });
   router.get('/api/v1/hosts/:name', (ctx) => oneHost(ctx, deps));
   router.get('/api/v1/hosts/:name/charts', (ctx) => charts(ctx, deps));
   router.get('/api/v1/hosts/:name/stream', (ctx) => {
     const host = hostOf(ctx, deps);
     const fromMs = millisecondsOf(fieldsOf(ctx.querystring), 'from', deps.nowMs() - 60_000);
-    streamHost(deps.streams.open(ctx, deps.stillAllowed(ctx)), host, fromMs, deps);
+    if (!isHead(ctx)) streamHost(deps.streams.open(ctx, deps.stillAllowed(ctx)), host, fromMs, deps);
   });
   router.get('/api/v1/agents', (ctx) => sendJson(ctx, { agents: deps.roster.hosts().map(agentJson) }));
   router.delete('/api/v1/agents/:id', (ctx) => revoke(ctx, deps));
   router.post('/api/v1/agents/:id/revoke', (ctx) => revoke(ctx, deps));
+}
+
+/** A HEAD gets a stream's headers and no stream. */
+function isHead(ctx: Context): boolean {
+  if (ctx.method !== 'HEAD') return false;
+  ctx.status = 200;
+  ctx.type = 'text/event-stream';
+  return true;
 }
 
 async function listHosts(ctx: Context, deps: HostsDeps): Promise<void> {

@@ -49,6 +49,7 @@ export class RequestCounts {
   #seconds = 0;
   droppedConnections = 0;
   malformed = 0;
+  cutAnswers = 0;
 
   done(path: string, status: number, tookMs: number): void {
     const kind = kindOf(path);
@@ -66,6 +67,7 @@ export class RequestCounts {
       { name: 'picket_http_requests_total', help: 'Requests answered, by kind of path and status.', type: 'counter', samples: requests },
       counter('picket_http_request_seconds_total', 'Time spent on answering requests, event streams not counted.', this.#seconds),
       counter('picket_http_connections_dropped_total', 'Connections refused because too many were open.', this.droppedConnections),
+      counter('picket_http_answers_cut_total', 'Answers that ended early, mostly because the client had gone.', this.cutAnswers),
       counter('picket_http_malformed_total', 'Requests that were no HTTP, too long in the headers, or too slow.', this.malformed),
     ];
   }

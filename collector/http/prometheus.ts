@@ -86,7 +86,7 @@ async function answerQuery(
   requireOpen(deps);
   const value = await deps.gate.run(ctx, timeoutOf(fields), (signal) => evaluate(signal).catch(inQueryParameter));
   const [kept, warnings] = limited(value, asked.limit);
-  const members = fields.get('picket') === 'coverage' ? await coverageMember(deps, asked, kept) : undefined;
+  const members = fields.get('picket') === 'coverage' ? await coverageMember(deps, asked) : undefined;
   const extras = { warnings: [...warmingWarnings(deps), ...warnings] };
   sendPieces(ctx, JSON_TYPE, queryAnswer(kept, members === undefined ? extras : { ...extras, members }));
 }
@@ -110,12 +110,10 @@ function limited(value: QueryValue, limit: number): readonly [value: QueryValue,
   return value.series.length <= limit ? [value, []] : [{ kind: 'matrix', series: value.series.slice(0, limit) }, [TRUNCATED]];
 }
 
-/** What the answer rests on, for the span that was asked or that the raw samples cover. */
-async function coverageMember(deps: PrometheusDeps, asked: Asked, value: QueryValue): Promise<string> {
-  let fromMs = asked.fromMs;
-  if (value.kind === 'matrix') for (const one of value.series) fromMs = Math.min(fromMs, one.timesMs[0] ?? fromMs);
-  const coverage = await deps.coverage.of(deps.engine.hosts(asked.query), fromMs, asked.toMs);
-  return `"coverage":${JSON.stringify(coverage)}`;
+/** What the answer rests on: for the hosts that the query names and the span that it reads. */
+async function coverageMember(deps: PrometheusDeps, asked: Asked): Promise<string> {
+  const { hosts, fromMs, toMs } = deps.engine.reads(asked.query, asked.fromMs, asked.toMs);
+  return `"coverage":${JSON.stringify(await deps.coverage.of(hosts, fromMs, toMs))}`;
 }
 
 async function series(ctx: Context, deps: PrometheusDeps): Promise<void> {

@@ -12,7 +12,7 @@ import type { CoverageSource } from './coverage.ts';
 import { enrollRoutes, type Enrolment } from './enroll.ts';
 import { errorEnvelope, HttpError, httpErrorOf } from './errors.ts';
 import { Fleet } from './fleet.ts';
-import { QueryGate } from './gate.ts';
+import { QUERY_MS_MAX, QueryGate } from './gate.ts';
 import { healthRoutes } from './health.ts';
 import { HostList } from './host-list.ts';
 import { hostsRoutes } from './hosts.ts';
@@ -94,6 +94,8 @@ const LIMITS = {
   headersMs: 10_000,
   requestMs: 30_000,
   keepAliveMs: 65_000,
+  /** A connection on which nothing moves, because its client does not read: longer than a query may take. */
+  idleMs: QUERY_MS_MAX + 30_000,
 };
 
 export type ServerLimits = Readonly<typeof LIMITS>;
@@ -144,6 +146,9 @@ export async function startServer(deps: ServerDeps, options: ListenOptions): Pro
   };
 }
 
+/** What a client that closes in the middle of an answer looks like: counted as a cut answer, but no news. */
+const CLIENT_WENT: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE', 'ERR_STREAM_PREMATURE_CLOSE', 'ERR_STREAM_DESTROYED']);
+
 type App = { readonly handle: RequestListener; close(): void };
 
 function makeApp(deps: ServerDeps, counts: RequestCounts): App {
@@ -183,7 +188,9 @@ function makeApp(deps: ServerDeps, counts: RequestCounts): App {
   ]);
 
   const app = new Koa();
-  app.on('error', (error: unknown) => deps.log.warn({ error }, 'an answer could not be sent'));
+  app.on('error', (error: NodeJS.ErrnoException) => {
+    if (!CLIENT_WENT.has(error.code ?? '')) deps.log.warn({ error }, 'an answer could not be sent');
+  });
   app.use(answerErrors(deps, counts));
   app.use(securityHeaders);
   app.use(staticFiles(deps.pageDir));
@@ -205,6 +212,9 @@ function makeApp(deps: ServerDeps, counts: RequestCounts): App {
 function answerErrors(deps: ServerDeps, counts: RequestCounts): Middleware {
   return async (ctx: Context, next: Next) => {
     const startMs = performance.now();
+    ctx.res.once('close', () => {
+      if (!ctx.res.writableFinished && ctx.respond !== false) counts.cutAnswers++;
+    });
     try {
       await next();
       if (ctx.respond !== false) requireAnswer(ctx);
@@ -262,6 +272,7 @@ function makeServer(handle: RequestListener, tls: ListenOptions['tls'], limits: 
   };
   const server = tls === undefined ? createServer(options, handle) : createTlsServer({ ...options, ...tls }, handle);
   server.maxConnections = limits.connectionsMax;
+  server.timeout = limits.idleMs;
   server.maxHeadersCount = limits.headersMax;
   return server;
 }

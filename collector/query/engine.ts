@@ -31,9 +31,12 @@ export interface Engine {
   instant(query: string, timeMs: number, signal: AbortSignal): Promise<QueryValue>;
   /** Evaluates at fromMs, fromMs + stepMs, ... up to toMs. */
   range(query: string, fromMs: number, toMs: number, stepMs: number, signal: AbortSignal): Promise<MatrixValue>;
-  /** The hosts that a query names (`instance="a"`, `instance=~"a|b"`), or 'all' if it does not say. */
-  hosts(query: string): readonly string[] | 'all';
+  /** What a query rests on, for its coverage: asked at one time if `fromMs` is `toMs`, else over a range. */
+  reads(query: string, fromMs: number, toMs: number): Reads;
 }
+
+/** `hosts`: those that the query names (`instance="a"`, `instance=~"a|b"`), or 'all' if it does not say. */
+export type Reads = { readonly hosts: readonly string[] | 'all'; readonly fromMs: number; readonly toMs: number };
 
 export type EngineOptions = { readonly source: SampleSource; readonly samplesMax?: number; readonly pointsMax?: number };
 
@@ -109,12 +112,20 @@ export function selectorEngine(options: EngineOptions): Engine {
     }
   }
 
-  return { instant, range, hosts };
+  return { instant, range, reads };
 }
 
-/** The hosts that a query's matchers name. */
-function hosts(query: string): readonly string[] | 'all' {
-  for (const matcher of parseSelector(query).matchers) {
+/** At one time a selector reads its range or the lookback before; over a range, its steps: what lies before the first is nobody's question. */
+function reads(query: string, fromMs: number, toMs: number): Reads {
+  const selector = parseSelector(query);
+  const firstMs = evaluationTime(selector, fromMs, fromMs, toMs) - selector.offsetMs;
+  const lastMs = selector.at === undefined ? toMs - selector.offsetMs : firstMs;
+  const backMs = firstMs === lastMs ? (selector.rangeMs ?? LOOKBACK_MS) : 0;
+  return { hosts: hostsOf(selector), fromMs: firstMs - backMs, toMs: lastMs };
+}
+
+function hostsOf(selector: Selector): readonly string[] | 'all' {
+  for (const matcher of selector.matchers) {
     if (matcher.name !== 'instance') continue;
     if (matcher.op === MatchOp.equal) return [matcher.value];
     if (matcher.values !== undefined) return matcher.values;

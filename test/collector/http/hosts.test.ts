@@ -234,6 +234,18 @@ test('a live host that is not there is 404, and does not open a stream', async (
   assert.equal(body.code, 'host_unknown');
 });
 
+test('a HEAD of a stream ends at once and opens none', async () => {
+  addHost('a');
+  for (const path of ['/api/v1/hosts/stream', '/api/v1/hosts/a/stream']) {
+    const response = await fetch(server.url + path, { method: 'HEAD', headers: AUTHORIZED });
+    assert.deepEqual(
+      [response.status, response.headers.get('content-type'), await response.text()],
+      [200, 'text/event-stream; charset=utf-8', ''],
+    );
+  }
+  assert.deepEqual(made.watched, []);
+});
+
 test('agents are listed and revoked', async () => {
   made.roster.add('a');
   const { body } = await getJson(server, '/api/v1/agents');

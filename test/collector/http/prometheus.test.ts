@@ -192,7 +192,7 @@ test('coverage is added when asked for, for the hosts and the span of the query'
   made.coverage = { live: [[1, 2]], late: [], gaps: [{ fromMs: 2, toMs: 3, cause: 'power_loss', detail: 'd', host: 'a' }] };
   const parameters = { query: 'up{instance="a"}[30s]', picket: 'coverage' };
   assert.deepEqual((await ask('query', parameters)).body.coverage, made.coverage);
-  assert.deepEqual(made.asked, [{ hosts: ['a'], fromMs: NOW_MS - 29_000, toMs: NOW_MS }]);
+  assert.deepEqual(made.asked, [{ hosts: ['a'], fromMs: NOW_MS - 30_000, toMs: NOW_MS }]);
   const range = await ask('query_range', { query: 'up', start: '1', end: '2', step: '1', picket: 'coverage' });
   assert.deepEqual(made.asked[1], { hosts: 'all', fromMs: 1000, toMs: 2000 });
   assert.equal(range.body.status, 'success');

@@ -173,6 +173,26 @@ test('answers with host data are not kept by caches', async () => {
   }
 });
 
+test('a client that goes away in the middle of a large answer is counted, not reported', async () => {
+  const other = fakes();
+  const samples = Array.from({ length: 11_000 }, (_, i) => [other.nowMs - i * 1000, i / 3] as const).toReversed();
+  for (let i = 0; i < 200; i++) other.source.add({ __name__: 'long', i: String(i) }, samples);
+  const running = await serve(other);
+  try {
+    const socket = connect(running.port, '127.0.0.1');
+    const path = `/api/v1/query_range?query=long&start=${other.nowMs / 1000 - 10_000}&end=${other.nowMs / 1000}&step=1`;
+    socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: ${AUTHORIZED.authorization}\r\n\r\n`);
+    await new Promise((resolve) => socket.once('data', resolve));
+    socket.destroy();
+    let text = '';
+    while (!/^picket_http_answers_cut_total 1$/m.test(text))
+      text = await (await fetch(`${running.url}/metrics`, { headers: AUTHORIZED })).text();
+    assert.deepEqual(other.logged, []);
+  } finally {
+    await running.close();
+  }
+});
+
 test('closing ends a request that is still running', async () => {
   const other = fakes();
   const running = await serve(other);

@@ -163,12 +163,22 @@ test('an aborted query ends with the reason of its signal', async () => {
   await assert.rejects(engine.instant('up', 1000, abort.signal), /the client has gone/);
 });
 
-test('a query tells which hosts it names', () => {
+test('a query tells which hosts and which span it rests on', () => {
   const { engine } = setUp();
-  assert.deepEqual(engine.hosts('up{instance="a"}'), ['a']);
-  assert.deepEqual(engine.hosts('up{instance=~"a|b"}'), ['a', 'b']);
-  assert.equal(engine.hosts('up{instance=~"a.*"}'), 'all');
-  assert.equal(engine.hosts('up{job="node"}'), 'all');
+  const hosts = (query: string): unknown => engine.reads(query, 0, 0).hosts;
+  assert.deepEqual(hosts('up{instance="a"}'), ['a']);
+  assert.deepEqual(hosts('up{instance=~"a|b"}'), ['a', 'b']);
+  assert.equal(hosts('up{instance=~"a.*"}'), 'all');
+  assert.equal(hosts('up{job="node"}'), 'all');
+  const span = (query: string, fromMs: number, toMs: number): unknown[] => {
+    const reads = engine.reads(query, fromMs, toMs);
+    return [reads.fromMs, reads.toMs];
+  };
+  assert.deepEqual(span('up', 1_000_000, 1_000_000), [1_000_000 - LOOKBACK_MS, 1_000_000]);
+  assert.deepEqual(span('up[10s] offset 5s', 1_000_000, 1_000_000), [985_000, 995_000]);
+  assert.deepEqual(span('up', 1_000_000, 2_000_000), [1_000_000, 2_000_000]);
+  assert.deepEqual(span('up offset 1s', 1_000_000, 2_000_000), [999_000, 1_999_000]);
+  assert.deepEqual(span('up @ 500', 1_000_000, 2_000_000), [500_000 - LOOKBACK_MS, 500_000]);
 });
 
 test('a series without holes shares the times of its answer', async () => {
