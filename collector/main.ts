@@ -130,6 +130,9 @@ async function serve({ config, deps, store, ingest, admin, startedMs }: Parts): 
     await untilAborted(deps.signal);
   } finally {
     clearInterval(refresh);
+    // Agents first: a server that closes waits for the sockets that it has handed over.
+    sessions.close();
+    await sockets.close();
     await server.close();
   }
 }

@@ -142,6 +142,9 @@ describe('faults of real processes', { concurrency: 3 }, () => {
       const last = times.filter((time) => time * 1000 <= stoppedMs).at(-1) as number;
       assert.ok(stoppedMs - last * 1000 <= 2500, `the last second before the stop is there: ${stoppedMs - last * 1000} ms`);
       assert.ok((await coverage(collector, 'stopped')).gaps.some(({ cause }) => cause === 'agent_stopped'));
+      const told = performance.now();
+      assert.equal(await collector.end('SIGTERM'), 0, 'a collector with a connected agent ends by itself');
+      assert.ok(performance.now() - told < 2500, 'and within two seconds');
     } finally {
       await agent.end();
       await collector.end();
