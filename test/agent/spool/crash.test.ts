@@ -2,7 +2,7 @@
 import { test } from 'node:test';
 import { runHistories } from './history.ts';
 
-const HISTORIES = 150;
+const HISTORIES = 80;
 
 test('kill -9 at any moment loses no frame whose append had returned, sends none after its ack, takes no floor back', () =>
   runHistories({ faults: false, power: false }, 1, HISTORIES));
