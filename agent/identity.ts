@@ -129,8 +129,6 @@ export function writeDurably(file: string, text: string, mode: number): void {
   try {
     const fd = fs.openSync(temporary, 'w', mode);
     try {
-      // The mode given to open is cut by the umask and not applied to a file that was left behind.
-      fs.fchmodSync(fd, mode);
       fs.writeFileSync(fd, text);
       fs.fsyncSync(fd);
     } finally {

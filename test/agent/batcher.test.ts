@@ -204,6 +204,20 @@ test('a frame has at most 60 ticks, spans at most five minutes and only rising t
   );
 });
 
+test('a table that grows in the middle of a tick keeps what it holds', () => {
+  const { batcher, frames, samples, tick } = scene();
+  const source = batcher.sourceOf('x');
+  const set = (count: number): void => {
+    for (let i = 0; i < count; i++) source.set(source.series(CPU, { i: `${i}` }), i + 0.5);
+  };
+  tick(1, ['x'], () => set(10));
+  tick(2, ['x'], () => set(3000));
+  batcher.flush();
+  const lines = samples(frames[0]!);
+  assert.equal(lines.length, 3000);
+  assert.ok(lines.includes('node_cpu_seconds_totali,7 1=7.5 2=7.5') && lines.includes('node_cpu_seconds_totali,2999 2=2999.5'));
+});
+
 test('every bit pattern arrives: NaN, infinities, negative zero', () => {
   const { batcher, frames, samples, tick } = scene();
   const source = batcher.sourceOf('x');

@@ -11,7 +11,7 @@ import type { AgentConfig } from '../../agent/config.ts';
 import { AgentError } from '../../agent/error.ts';
 import { gatherOnce, runAgent } from '../../agent/main.ts';
 import { AGENT_VERSION } from '../../agent/version.ts';
-import { decodeEvents, decodeSamples, FrameKind, payloadOf, type DictionaryEntry } from '../../protocol/index.ts';
+import { decodeEvents, decodeSamples, encodeControl, FrameKind, payloadOf, type DictionaryEntry } from '../../protocol/index.ts';
 import { ScriptedCollector, type Stored } from './link/scripted-collector.ts';
 
 const MIB = 1024 * 1024;
@@ -86,15 +86,17 @@ async function runUntil(config: AgentConfig, collector: ScriptedCollector, isEno
   const from = collector.received.length;
   const abort = new AbortController();
   const enough = Promise.withResolvers<void>();
-  collector.onFrame = () => {
+  const answer = collector.onFrame;
+  collector.onFrame = (frame, wire) => {
     if (isEnough(collector.received.slice(from))) enough.resolve();
-    return false;
+    return answer(frame, wire);
   };
   const running = runAgent(config, { log: QUIET, signal: abort.signal });
   await Promise.race([enough.promise, running]);
   const stoppedMs = performance.now();
   abort.abort();
   await running;
+  collector.onFrame = answer;
   return { frames: collector.received.slice(from), stopMs: performance.now() - stoppedMs };
 }
 
@@ -104,10 +106,22 @@ test('an agent enrols itself, shows this host within two seconds, and says how i
   const config = configOf(t, url, { enrollToken: collector.token });
   const startedMs = performance.now();
   let shownMs = 0;
+  // The first samples are refused: the gap must be told.
+  let refused = false;
+  collector.onFrame = ({ view, lane, sequence }, wire) => {
+    if (refused || view.header.kind !== FrameKind.samples) return false;
+    refused = true;
+    wire.deliver(encodeControl({ kind: 'refuse', epoch: view.header.epoch, lane, sequence, code: 'time_range' }));
+    return true;
+  };
   const first = await runUntil(config, collector, (frames) => {
     const ticks = samplesOf(collector, frames).get('node_load1')?.length ?? 0;
     if (ticks > 0 && shownMs === 0) shownMs = performance.now() - startedMs;
-    return ticks >= 2 && frames.some(({ view }) => view.header.kind === FrameKind.inventory);
+    return (
+      ticks >= 2 &&
+      eventsOf(frames).some(({ type }) => type === 'gap') &&
+      frames.some(({ view }) => view.header.kind === FrameKind.inventory)
+    );
   });
   assert.ok(shownMs < 4000, `first sample after ${shownMs} ms`);
   assert.ok(first.stopMs < 1500, `stopped in ${first.stopMs} ms`);
@@ -115,6 +129,7 @@ test('an agent enrols itself, shows this host within two seconds, and says how i
   const events = eventsOf(first.frames);
   assert.deepEqual([events[0]?.type, events.at(-1)?.type], ['start', 'stop']);
   assert.equal(events[0]?.['previous'], undefined);
+  assert.equal(events.find(({ type }) => type === 'gap')?.['cause'], 'refused:time_range');
   assert.equal(first.frames[0]?.view.header.kind, FrameKind.events, 'the start is the first frame of the epoch');
   const samples = samplesOf(collector, first.frames);
   for (const name of ['node_load1', 'node_memory_MemAvailable_bytes', 'node_time_seconds', 'picket_agent_sent_frames_total']) {

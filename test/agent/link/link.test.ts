@@ -60,6 +60,18 @@ test('to a collector with another key nothing is said, and it is tried again slo
   assert.equal(impostor.hellos.length, 0);
 });
 
+test('nor to one of another fleet, even with the pinned key', (t) => {
+  const s = scene(t);
+  const restored = new ScriptedCollector();
+  Object.assign(restored, { fleetId: new Uint8Array(16) });
+  s.network.onConnect = (connection) => {
+    connection.receiver = restored.accept(connection);
+  };
+  s.connect();
+  assert.deepEqual(codes(s), ['collector_untrusted']);
+  assert.deepEqual(s.network.last.sent, []);
+});
+
 test('before enrolment the token says which key is the right one', (t) => {
   const s = scene(t, { enrolled: false });
   const impostor = new ScriptedCollector(2);
@@ -154,6 +166,18 @@ test('a rejection is obeyed: not before its time, but for ever, and a forged one
   assert.equal(s.network.connections.length, 3);
   s.collector.rejection = undefined;
   s.pass(17 * 60_000);
+  assert.ok(s.link.isOnline);
+});
+
+test('a retry whose timer is lost is made by the watchdog', (t) => {
+  const s = scene(t);
+  const { setTimer } = s.time.timers;
+  s.connect();
+  Object.assign(s.time.timers, {
+    setTimer: (callback: () => void, delayMs: number) => (delayMs === 1000 ? setTimer(callback, delayMs) : undefined),
+  });
+  s.network.last.drop();
+  s.pass(3000);
   assert.ok(s.link.isOnline);
 });
 
@@ -260,6 +284,25 @@ test('a frame larger than the whole credit still goes, alone', (t) => {
   for (let i = 0; i < 3; i++) s.offer(Lane.now, 5000);
   s.connect();
   assert.deepEqual(s.sequences(), [0, 1, 2]);
+  s.offer(Lane.now, 5000);
+  s.settle();
+  assert.deepEqual(s.sequences(), [0, 1, 2, 3]);
+});
+
+test('what was under way when a connection was lost does not count against the credit of the next', (t) => {
+  const s = scene(t);
+  s.collector.credit = [10_000, 0, 0];
+  s.collector.onFrame = () => true;
+  s.connect();
+  for (let i = 0; i < 20; i++) s.offer(Lane.now, 2000);
+  for (let i = 0; i < 3; i++) {
+    s.network.last.drop();
+    s.pass(10_000);
+  }
+  s.collector.onFrame = () => false;
+  s.network.last.drop();
+  s.pass(20_000);
+  assert.equal(s.frames(), 0);
 });
 
 test('little is left unsent in the socket: the rest follows when it drains', (t) => {
@@ -276,6 +319,14 @@ test('little is left unsent in the socket: the rest follows when it drains', (t)
   s.network.last.handlers.drained();
   s.settle();
   assert.deepEqual(s.sequences(), [0, 1, 2, 3, 4, 5]);
+  s.network.last.unsentBytes = 64 * 1024;
+  s.offer();
+  s.settle();
+  assert.equal(s.sequences().length, 6);
+  s.network.last.unsentBytes = 0;
+  s.network.last.handlers.drained();
+  s.settle();
+  assert.equal(s.sequences().length, 7);
 });
 
 test('lower lanes get their share of the backlog', (t) => {
@@ -368,6 +419,9 @@ test('a gap is told to the collector and leaves the ledger when that is acked', 
   s.reporter.report();
   s.settle();
   assert.equal(s.collector.received.length, 3, 'one report at a time');
+  s.network.last.deliver(encodeControl({ kind: 'ack', epoch: s.sealer.epoch, lane: 0, ranges: [[0, 2]] }));
+  s.settle();
+  assert.equal(s.spool.stats().gaps, 1, 'the ack of another frame does not count');
   s.network.last.drop();
   s.collector.onFrame = () => false;
   s.collector.acks = true;
