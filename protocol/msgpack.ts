@@ -25,15 +25,16 @@ export function unpack(bytes: Uint8Array, code: ErrorCode): Result<unknown> {
   }
 }
 
+// Of scan: values still to read at each depth, and whether that level is a map whose next value is a key. Kept because new ones cost more than a small frame.
+const left = new Float64Array(MSGPACK_DEPTH_MAX + 2);
+const isMap = new Uint8Array(MSGPACK_DEPTH_MAX + 2);
+
 /**
  * Walks one msgpack value that must fill `bytes` exactly. Returns what is wrong or undefined. Refuses extensions and their time stamps, the unused
  * byte 0xc1, depth above the limit, map keys that are not strings, and counts or lengths larger than the bytes left.
  */
 export function scan(bytes: Uint8Array): string | undefined {
   const end = bytes.length;
-  // Values still to read at each depth, and whether that level is a map whose next value is a key.
-  const left = new Float64Array(MSGPACK_DEPTH_MAX + 2);
-  const isMap = new Uint8Array(MSGPACK_DEPTH_MAX + 2);
   let depth = 0;
   left[0] = 1;
   let at = 0;

@@ -37,8 +37,42 @@ export function encodeSamples(groups: readonly SampleGroup[]): Uint8Array {
   );
 }
 
-/** Decodes and checks a samples payload: counts within limits before anything is allocated, refs below `dictionaryLength`, nothing left over. */
-export function decodeSamples(payload: Uint8Array, dictionaryLength: number): Result<readonly SampleGroup[]> {
+/** Bytes of a room at first: a frame of 1,000 series and 5 ticks fits. */
+const ROOM_BYTES = 64 * 1024;
+
+/** Memory for decoded groups that is used again for the next frame: arrays of their own cost a collector more than decoding does. */
+export class SampleRoom {
+  #bytes = new ArrayBuffer(ROOM_BYTES);
+  #used = 0;
+
+  /** What was decoded before is overwritten from now on. */
+  clear(): void {
+    this.#used = 0;
+  }
+
+  floats(count: number): Float64Array {
+    return new Float64Array(this.#bytes, this.#take(count * 8), count);
+  }
+
+  refs(count: number): Uint32Array {
+    return new Uint32Array(this.#bytes, this.#take(count * 4), count);
+  }
+
+  #take(bytes: number): number {
+    const from = this.#used;
+    // Every array begins at a multiple of eight.
+    this.#used += (bytes + 7) & ~7;
+    if (this.#used <= this.#bytes.byteLength) return from;
+    // Arrays handed out before keep the old memory.
+    this.#bytes = new ArrayBuffer(Math.max(this.#bytes.byteLength * 2, this.#used));
+    this.#used = (bytes + 7) & ~7;
+    return 0;
+  }
+}
+
+/** Decodes and checks a samples payload: counts within limits before anything is allocated, refs below `dictionaryLength`, nothing left over. With a room the arrays are valid until it is used again. */
+export function decodeSamples(payload: Uint8Array, dictionaryLength: number, room?: SampleRoom): Result<readonly SampleGroup[]> {
+  room?.clear();
   const unpacked = unpack(payload, 'payload_malformed');
   if (!unpacked.ok) return unpacked;
   const rows = unpacked.value;
@@ -55,24 +89,30 @@ export function decodeSamples(payload: Uint8Array, dictionaryLength: number): Re
     }
     samples += ticks * series;
     if (samples > SAMPLES_PER_FRAME_MAX) return malformed(`a frame has at most ${SAMPLES_PER_FRAME_MAX} samples`);
-    const group = readGroup(ticks, series, times, refs, columns, dictionaryLength);
+    const into = roomFor(ticks, series, room);
+    const group = readGroup(into, times, refs, columns, dictionaryLength);
     if (!group.ok) return group;
     groups.push(group.value);
   }
   return ok(groups);
 }
 
+function roomFor(ticks: number, series: number, room: SampleRoom | undefined): SampleGroup {
+  if (room === undefined)
+    return { times: new Float64Array(ticks), refs: new Uint32Array(series), values: new Float64Array(ticks * series) };
+  return { times: room.floats(ticks), refs: room.refs(series), values: room.floats(ticks * series) };
+}
+
 function readGroup(
-  ticks: number,
-  series: number,
+  into: SampleGroup,
   timesBytes: Uint8Array,
   refsBytes: Uint8Array,
   columnsBytes: Uint8Array,
   dictionaryLength: number,
 ): Result<SampleGroup> {
-  const times = new Float64Array(ticks);
-  const refs = new Uint32Array(series);
-  const values = new Float64Array(ticks * series);
+  const { times, refs, values } = into;
+  const ticks = times.length;
+  const series = refs.length;
   const timesEnd = decodeTimes(timesBytes, 0, timesBytes.length, ticks, times);
   if (!timesEnd.ok) return timesEnd;
   const refsEnd = decodeRefs(refsBytes, 0, refsBytes.length, refs);
@@ -86,7 +126,7 @@ function readGroup(
     return fail('time_range', `a frame spans at most ${FRAME_SPAN_MS_MAX} ms from its time on`);
   }
   if ((refs[series - 1] as number) >= dictionaryLength) return malformed('a group names a series beyond the dictionary');
-  return ok({ times, refs, values });
+  return ok(into);
 }
 
 function isCount(value: unknown, max: number): value is number {

@@ -1,5 +1,14 @@
 /** Brings durable frames into the head, in order and in bounded turns: the step after the ack. Never throws for what a frame holds. */
-import { decodeDictionary, decodeSamples, FrameKind, type FrameView, payloadOf, readFrame, type Result } from '../../protocol/index.ts';
+import {
+  decodeDictionary,
+  decodeSamples,
+  FrameKind,
+  type FrameView,
+  payloadOf,
+  readFrame,
+  type Result,
+  SampleRoom,
+} from '../../protocol/index.ts';
 import type { Labels } from '../model/labels.ts';
 import type { AgentId, Epoch } from '../model/ports.ts';
 import type { EpochDictionary } from './dictionary.ts';
@@ -32,6 +41,8 @@ type Item = { readonly generation: number; readonly frame: DurableFrame };
 
 export class Decoder {
   readonly #host: DecoderHost;
+  /** The head copies what it keeps. */
+  readonly #room = new SampleRoom();
   #items: Item[] = [];
   #next = 0;
   #pendingBytes = 0;
@@ -174,7 +185,7 @@ export class Decoder {
     if (header.dictionaryLength > dictionary.length) {
       return { ok: false, code: 'dictionary_missing', detail: `needs ${header.dictionaryLength} entries, ${dictionary.length} are known` };
     }
-    const groups = decodeSamples(payload, header.dictionaryLength);
+    const groups = decodeSamples(payload, header.dictionaryLength, this.#room);
     if (!groups.ok) return groups;
     const stream = dictionary.stream(frame.source);
     const into = head.generation(generation);

@@ -41,7 +41,7 @@ export class StreamBlocks {
       return layout;
     }
     if (layouts.length >= LAYOUTS_PER_STREAM_MAX) layouts.shift();
-    const layout = new Layout(refs, this.stream);
+    const layout = new Layout(refs.slice(), this.stream);
     layouts.push(layout);
     return layout;
   }
