@@ -38,6 +38,8 @@ test('an instant vector has the newest sample within five minutes, at the evalua
   assert.deepEqual(await at(2000 + LOOKBACK_MS - 1), { a: `${2000 + LOOKBACK_MS - 1}:2` });
   assert.deepEqual(await at(2000 + LOOKBACK_MS), {}, 'the interval is left-open');
   assert.deepEqual(await at(400_000), { a: '400000:3' });
+  const steps = await engine.range('up', 2000, 2000 + 2 * LOOKBACK_MS, LOOKBACK_MS, signal);
+  assert.deepEqual(show(steps), { a: `2000:2 ${2000 + 2 * LOOKBACK_MS}:3` }, 'in a range query as well');
 });
 
 test('a staleness marker ends a series, an ordinary NaN does not', async () => {
