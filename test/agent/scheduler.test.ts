@@ -238,14 +238,14 @@ test('what the kernel does not have is told, but not as a warning', async () => 
   await scheduler.stop();
 });
 
-test('how long each took is a sample, in whole microseconds', async () => {
+test('how long each took is a sample, in whole tenths of a millisecond', async () => {
   const time = new FakeTime(START_MS);
   const gatherer = new FakeGatherer('a');
   gatherer.onGather = () => time.freeze(1.234567);
   const { scheduler, seen } = scheduled(time, [[gatherer, 1000]]);
   scheduler.start();
   await time.advance(1000);
-  assert.equal(seen[0]?.samples.get('node_scrape_collector_duration_seconds{collector="a"}'), 0.001235);
+  assert.equal(seen[0]?.samples.get('node_scrape_collector_duration_seconds{collector="a"}'), 0.0012);
   await scheduler.stop();
 });
 
