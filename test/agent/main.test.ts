@@ -176,6 +176,27 @@ test('what was gathered off line arrives later, and a run that left no mark is t
   assert.ok((samplesOf(collector, old).get('node_load1')?.length ?? 0) >= 1);
 });
 
+test("when the machine's clock is stepped the collector hears of the segment before it sees its frames", async (t) => {
+  const collector = new ScriptedCollector();
+  const config = configOf(t, await serve(t, collector), { enrollToken: collector.token });
+  const { now } = Date;
+  const STEP_MS = 7000;
+  let statesBefore: number | undefined;
+  const { frames } = await runUntil(config, collector, (got) => {
+    const last = got.at(-1)?.view.header;
+    if (last?.clockSegment === 1) statesBefore ??= collector.states.length;
+    if (last?.kind === FrameKind.samples && last.clockSegment === 0) t.mock.method(Date, 'now', () => now() + STEP_MS);
+    return last?.kind === FrameKind.samples && last.clockSegment === 1;
+  });
+  assert.equal(statesBefore, 1);
+  assert.equal(collector.states[0]?.clockSegment, 1);
+  const stepMs = eventsOf(frames).find(({ type }) => type === 'clock')?.['stepMs'] as number;
+  assert.ok(Math.abs(stepMs - STEP_MS) < 100, `${stepMs}`);
+  const bases = frames.map(({ view }) => view.header).filter(({ kind }) => kind === FrameKind.samples);
+  assert.ok((bases.at(-1)?.clockBaseMs ?? 0) - (bases[0]?.clockBaseMs ?? 0) === stepMs);
+  assert.ok(bases.every(({ timeMs }, i) => i === 0 || timeMs > (bases[i - 1]?.timeMs ?? 0)));
+});
+
 test('without a token, and on a spool that another agent has, it says what to do', async (t) => {
   const collector = new ScriptedCollector();
   const url = await serve(t, collector);
