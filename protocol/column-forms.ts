@@ -1,7 +1,13 @@
 /** How the float64 values of a column become integers without losing a bit: by a power of ten or of two. Not how integers become bytes. */
 
-/** Code 0: the value. 1 to 9: the value times 10^code, rounded; decoding divides. 10 to 15: the value divided by a power of two. */
-const DIVISOR = Float64Array.of(1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1, 1, 1, 1, 1, 1);
+/**
+ * Code 0: the value. 1 to 9: the value times a power of ten, rounded; decoding divides. 7 and 8 are how Go programs, node_exporter among them, turn
+ * milliseconds and microseconds into seconds: times 0.001, and divided by 1000 twice; their last bits differ from those of one division.
+ * 10 to 15: the value divided by a power of two.
+ */
+const DIVISOR = Float64Array.of(1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e3, 1e6, 1e9, 1, 1, 1, 1, 1, 1);
+const TIMES_THOUSANDTH_CODE = 7;
+const TWICE_DIVIDED_CODE = 8;
 /** Pages counted in kibibytes; sectors, kibibytes, pages, large pages and mebibytes counted in bytes. */
 const SHIFTS = [2, 9, 10, 12, 16, 20] as const;
 /** A power of two is divided out when that saves at least so many bits of the column, about what a run of forms costs. */
@@ -13,7 +19,7 @@ const LARGEST_SHIFT = 20;
 const LARGEST_SHIFT_CODE = 15;
 const FACTOR = Float64Array.from({ length: 16 }, (_, code) => 2 ** (SHIFTS[code - SHIFT_CODE_FIRST] ?? 0));
 /** What the encoder tries: hundredths, milli, micro, nano. Fewer forms make longer runs of equal forms; a decoder takes all codes. */
-const DECIMAL_CODES = [2, 3, 6, 9] as const;
+const DECIMAL_CODES = [2, 3, TIMES_THOUSANDTH_CODE, 6, TWICE_DIVIDED_CODE, 9] as const;
 
 export const CODE_MASK = 0x0f;
 /** The column's bit patterns themselves, 64-bit integers. */
@@ -86,7 +92,7 @@ function decimalCode(values: Float64Array, from: number, ticks: number, largest:
     let i = from;
     for (; i < from + ticks; i++) {
       const value = values[i] ?? 0;
-      if (Math.round(value * divisor) / divisor !== value && !isOdd(value)) break;
+      if (decimalOf(Math.round(value * divisor), code) !== value && !isOdd(value)) break;
     }
     if (i === from + ticks) return code;
   }
@@ -107,7 +113,13 @@ export function integerOf(value: number, form: number): number {
 
 export function valueOf(integer: number, form: number): number {
   const code = form & CODE_MASK;
-  return code < SHIFT_CODE_FIRST ? integer / (DIVISOR[code] ?? 1) : integer * (FACTOR[code] ?? 1);
+  return code < SHIFT_CODE_FIRST ? decimalOf(integer, code) : integer * (FACTOR[code] ?? 1);
+}
+
+function decimalOf(integer: number, code: number): number {
+  if (code === TIMES_THOUSANDTH_CODE) return integer * 0.001;
+  if (code === TWICE_DIVIDED_CODE) return integer / 1000 / 1000;
+  return integer / (DIVISOR[code] ?? 1);
 }
 
 /** Integers of a column that is not raw. Where a value is odd the one before it stands again, so that the hole costs nothing. */
@@ -147,7 +159,11 @@ export function oddIndexes(values: Float64Array, from: number, ticks: number, in
 export function toValues(into: Float64Array, from: number, ticks: number, form: number): void {
   const code = form & CODE_MASK;
   if (code === 0) return;
-  if (code < SHIFT_CODE_FIRST) {
+  if (code === TIMES_THOUSANDTH_CODE) {
+    for (let i = from; i < from + ticks; i++) into[i] = (into[i] ?? 0) * 0.001;
+  } else if (code === TWICE_DIVIDED_CODE) {
+    for (let i = from; i < from + ticks; i++) into[i] = (into[i] ?? 0) / 1000 / 1000;
+  } else if (code < SHIFT_CODE_FIRST) {
     const divisor = DIVISOR[code] ?? 1;
     for (let i = from; i < from + ticks; i++) into[i] = (into[i] ?? 0) / divisor;
   } else {

@@ -6,34 +6,32 @@ import { readSmall, SourceFile } from './source-file.ts';
 import { Table } from './table.ts';
 import { readUdev, udevFolder } from './udev.ts';
 
-/** Milliseconds are divided into seconds: multiplied by 0.001 they would be no exact thousandths, and cost 4 bytes more each on the wire. */
-const PER_SECOND = 1000;
-/** Sectors are of 512 bytes in /proc/diskstats, whatever the disk's own are (Documentation/block/stat.rst). Exact, as any power of two. */
-const SECTORS_PER_BYTE = 1 / 512;
+const MILLISECOND = 1 / 1000;
+/** The unit of /proc/diskstats, whatever the disk's own sector is (Documentation/block/stat.rst). */
+const SECTOR_BYTES = 512;
 
-/** Order of the numbers of a line, with what divides it into the metric's unit. Old kernels have 11 or 15 of them. */
-const COLUMNS: readonly (readonly [name: string, type: 'counter' | 'gauge', divisor: number, help: string])[] = [
+/** Order of the numbers of a line, with the factor to the metric's unit. Old kernels have 11 or 15 of them. */
+const COLUMNS: readonly (readonly [name: string, type: 'counter' | 'gauge', factor: number, help: string])[] = [
   ['reads_completed_total', 'counter', 1, 'The total number of reads completed successfully.'],
   ['reads_merged_total', 'counter', 1, 'The total number of reads merged.'],
-  ['read_bytes_total', 'counter', SECTORS_PER_BYTE, 'The total number of bytes read successfully.'],
-  ['read_time_seconds_total', 'counter', PER_SECOND, 'The total number of seconds spent by all reads.'],
+  ['read_bytes_total', 'counter', SECTOR_BYTES, 'The total number of bytes read successfully.'],
+  ['read_time_seconds_total', 'counter', MILLISECOND, 'The total number of seconds spent by all reads.'],
   ['writes_completed_total', 'counter', 1, 'The total number of writes completed successfully.'],
   ['writes_merged_total', 'counter', 1, 'The number of writes merged.'],
-  ['written_bytes_total', 'counter', SECTORS_PER_BYTE, 'The total number of bytes written successfully.'],
-  ['write_time_seconds_total', 'counter', PER_SECOND, 'This is the total number of seconds spent by all writes.'],
+  ['written_bytes_total', 'counter', SECTOR_BYTES, 'The total number of bytes written successfully.'],
+  ['write_time_seconds_total', 'counter', MILLISECOND, 'This is the total number of seconds spent by all writes.'],
   ['io_now', 'gauge', 1, 'The number of I/Os currently in progress.'],
-  ['io_time_seconds_total', 'counter', PER_SECOND, 'Total seconds spent doing I/Os.'],
-  ['io_time_weighted_seconds_total', 'counter', PER_SECOND, 'The weighted # of seconds spent doing I/Os.'],
+  ['io_time_seconds_total', 'counter', MILLISECOND, 'Total seconds spent doing I/Os.'],
+  ['io_time_weighted_seconds_total', 'counter', MILLISECOND, 'The weighted # of seconds spent doing I/Os.'],
   ['discards_completed_total', 'counter', 1, 'The total number of discards completed successfully.'],
   ['discards_merged_total', 'counter', 1, 'The total number of discards merged.'],
   ['discarded_sectors_total', 'counter', 1, 'The total number of sectors discarded successfully.'],
-  ['discard_time_seconds_total', 'counter', PER_SECOND, 'This is the total number of seconds spent by all discards.'],
+  ['discard_time_seconds_total', 'counter', MILLISECOND, 'This is the total number of seconds spent by all discards.'],
   ['flush_requests_total', 'counter', 1, 'The total number of flush requests completed successfully'],
-  ['flush_requests_time_seconds_total', 'counter', PER_SECOND, 'This is the total number of seconds spent by all flush requests.'],
+  ['flush_requests_time_seconds_total', 'counter', MILLISECOND, 'This is the total number of seconds spent by all flush requests.'],
 ];
 const METRICS: readonly Metric[] = COLUMNS.map(([name, type, , help]) => ({ name: `node_disk_${name}`, type, help }));
-/** What each column is divided by. */
-const DIVISORS = COLUMNS.map(([, , divisor]) => divisor);
+const FACTORS = COLUMNS.map(([, , factor]) => factor);
 /** What every kernel since 2.6.25 gives. */
 const NUMBERS_MIN = 11;
 
@@ -95,7 +93,7 @@ export class DiskGatherer implements Gatherer {
   #factsDueMs = 0;
   #refs: SeriesRef[] = [];
   #places: number[] = [];
-  #divisors: number[] = [];
+  #factors: number[] = [];
 
   constructor(paths: HostPaths, deviceExclude: RegExp, scanner: Scanner) {
     this.#paths = paths;
@@ -115,7 +113,7 @@ export class DiskGatherer implements Gatherer {
     }
     const { values } = this.#table;
     for (let i = 0; i < this.#refs.length; i++) {
-      sink.set(this.#refs[i] as number, (values[this.#places[i] as number] as number) / (this.#divisors[i] as number));
+      sink.set(this.#refs[i] as number, (values[this.#places[i] as number] as number) * (this.#factors[i] as number));
     }
     this.#facts.set(sink);
   }
@@ -128,14 +126,14 @@ export class DiskGatherer implements Gatherer {
     const table = this.#table;
     this.#refs = [];
     this.#places = [];
-    this.#divisors = [];
+    this.#factors = [];
     for (let row = 0; row < table.rows; row++) {
       if (!table.isWanted(row)) continue;
       const { device } = diskOf(table.name(row));
       for (let column = 0; column < (table.counts[row] as number); column++) {
         this.#refs.push(sink.series(METRICS[column] as Metric, { device }));
         this.#places.push(row * table.width + column);
-        this.#divisors.push(DIVISORS[column] as number);
+        this.#factors.push(FACTORS[column] as number);
       }
     }
   }

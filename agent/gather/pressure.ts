@@ -102,8 +102,8 @@ export class PressureGatherer implements Gatherer {
       const microseconds = (this.#totals[resource] as Float64Array)[kind] as number;
       if (Number.isNaN(microseconds)) continue;
       if ((this.#refs[i] as number) < 0) this.#refs[i] = sink.series(metric);
-      // One division, so that millionths are exact and short on the wire; node_exporter's two now and then end in another last bit.
-      sink.set(this.#refs[i] as number, microseconds / 1e6);
+      // Two divisions as node_exporter does them: one gives other last digits.
+      sink.set(this.#refs[i] as number, microseconds / 1000 / 1000);
     }
   }
 }

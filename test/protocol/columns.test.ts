@@ -216,3 +216,18 @@ test('a second of random and mutated bytes gives only verdicts', () => {
   const report = fuzzColumns(seed, 1000);
   assert.ok(report.accepted > 0 && report.refused > 0, `seed ${seed}: ${JSON.stringify(report)}`);
 });
+
+test('seconds as Go programs make them of milliseconds and microseconds stay integers', () => {
+  const bytesOf = (value: (n: number) => number): number => {
+    const values = Float64Array.from({ length: 600 }, (_, t) => value(14_036_781 + t * 137));
+    const out = new ByteWriter();
+    encodeColumns(values, 1, 600, out);
+    const back = new Float64Array(600);
+    assert.ok(decodeColumns(out.view(), 0, out.length, 1, 600, back).ok);
+    assert.deepEqual(back, values);
+    return out.length;
+  };
+  const whole = bytesOf((n) => n);
+  assert.ok(bytesOf((n) => n * 0.001) <= whole + 4);
+  assert.ok(bytesOf((n) => n / 1000 / 1000) <= whole + 4);
+});

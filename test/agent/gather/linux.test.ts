@@ -219,7 +219,7 @@ test('a disk that is plugged in begins, one that is pulled ends, partitions and 
   const plugged = await gathered(gatherer, sink, 2);
   assert.deepEqual(devices(plugged), ['vda', 'sdb'].sort());
   assert.equal(plugged.get('node_disk_read_bytes_total{device="sdb"}'), 13 * 512);
-  assert.equal(plugged.get('node_disk_flush_requests_time_seconds_total{device="sdb"}'), 0.027);
+  assert.equal(plugged.get('node_disk_flush_requests_time_seconds_total{device="sdb"}'), 27 * (1 / 1000));
   host.write('proc/diskstats', sdb);
   assert.deepEqual(devices(await gathered(gatherer, sink, 3)), ['sdb']);
   gatherer.close();
@@ -342,7 +342,7 @@ test('pressure: irq may be missing, all may be missing, and stalls are microseco
   );
   host.write('proc/pressure/irq', 'full avg10=0.00 avg60=0.00 avg300=0.00 total=8494');
   const again = await gathered(new PressureGatherer(host.paths, host.scanner));
-  assert.equal(again.get('node_pressure_cpu_waiting_seconds_total'), 14.036781);
+  assert.equal(again.get('node_pressure_cpu_waiting_seconds_total'), 14036781 / 1000 / 1000);
   assert.equal(again.get('node_pressure_irq_stalled_seconds_total'), 0.008494);
   host.write('proc/pressure/io', 'some avg10=0.00\n');
   assert.throws(() => new PressureGatherer(host.paths, host.scanner).gather(tickAt(1), new Recorder()), {
