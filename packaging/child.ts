@@ -29,11 +29,15 @@ export async function untilSignal(work: (signal: AbortSignal) => Promise<void>):
     stop.abort();
     void delay(STOP_MS_MAX, undefined, { ref: false }).then(() => process.exit(1));
   };
-  // The supervisor gets the same Ctrl-C and passes SIGTERM on: the second of the two must not count as impatience.
-  const onAnySignal = (): void => (isSupervised() && stop.signal.aborted ? undefined : onSignal());
+  // A Ctrl-C reaches the supervisor, too, which asks its children to end in their order: SIGTERM. Only its death is waited for by nobody.
+  const onAnySignal = (signal?: NodeJS.Signals): void => {
+    const left = isSupervised() && (signal === 'SIGINT' || signal === 'SIGHUP' || stop.signal.aborted);
+    if (!left) onSignal();
+  };
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
   for (const signal of signals) process.on(signal, onAnySignal);
-  process.once('disconnect', onAnySignal);
+  const onDisconnect = (): void => (stop.signal.aborted ? undefined : onSignal());
+  process.once('disconnect', onDisconnect);
   try {
     await work(stop.signal);
   } catch (error) {
@@ -41,7 +45,7 @@ export async function untilSignal(work: (signal: AbortSignal) => Promise<void>):
     throw error;
   } finally {
     for (const signal of signals) process.off(signal, onAnySignal);
-    process.off('disconnect', onAnySignal);
+    process.off('disconnect', onDisconnect);
     // The channel would keep the process alive.
     if (process.connected) process.disconnect();
   }

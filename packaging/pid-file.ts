@@ -1,5 +1,5 @@
 /** One process per folder: its pid stands in a file there, so that tools find it and a second start says who is there already. */
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { CommandError } from './command.ts';
 import { ownerOf, ownerText, type Owner } from './process-owner.ts';
@@ -11,7 +11,7 @@ export function claimFolder(path: string, role: 'collector' | 'agent', advice: (
     throw new CommandError('folder_in_use', `${dirname(path)} is in use: the ${role} there is ${ownerText(owner)}; ${advice(owner)}`);
   }
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    makeFolder(dirname(path));
     writeFileSync(path, `${process.pid}\n`);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
@@ -28,6 +28,13 @@ export function livingOwner(path: string, role: 'collector' | 'agent'): Owner | 
   if (pid === undefined || pid === process.pid) return undefined;
   const owner = ownerOf(pid);
   return owner === undefined || (owner.command !== '' && !owner.command.includes(role)) ? undefined : owner;
+}
+
+/** One folder at a time: mkdir's own recursion never ends where a file system answers ENOENT for what it will not make (/proc does). */
+function makeFolder(path: string): void {
+  if (existsSync(path)) return;
+  if (dirname(path) !== path) makeFolder(dirname(path));
+  mkdirSync(path, { mode: 0o700 });
 }
 
 function readPid(path: string): number | undefined {

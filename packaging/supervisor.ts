@@ -48,6 +48,7 @@ export class Supervisor {
   #stopping = false;
   #exitCode = 0;
   #killTimer: NodeJS.Timeout | undefined;
+  #turnTimer: NodeJS.Timeout | undefined;
 
   constructor(options: SupervisorOptions = {}) {
     this.#options = options;
@@ -74,13 +75,23 @@ export class Supervisor {
     if (this.#stopping) return;
     this.#stopping = true;
     this.#exitCode = exitCode;
-    for (const child of this.#children) {
-      clearTimeout(child.timer);
-      child.process?.kill('SIGTERM');
-    }
+    for (const child of this.#children) clearTimeout(child.timer);
     const stopMs = this.#options.stopMs ?? STOP_MS;
     this.#killTimer = setTimeout(() => this.#kill(stopMs), stopMs);
+    // Whoever is slow must leave the others time for a clean end of their own.
+    this.#turnTimer = setTimeout(() => this.#askAllToEnd(), stopMs / 2);
+    this.#askNextToEnd();
+  }
+
+  /** The youngest first: an agent that ends while its collector still listens is rid of its last frames. */
+  #askNextToEnd(): void {
+    const youngest = this.#children.findLast((child) => child.process !== undefined);
+    youngest?.process?.kill('SIGTERM');
     this.#finishIfAllEnded();
+  }
+
+  #askAllToEnd(): void {
+    for (const child of this.#children) child.process?.kill('SIGTERM');
   }
 
   #kill(afterMs: number): void {
@@ -120,7 +131,7 @@ export class Supervisor {
   }
 
   #onEnd(child: Running, end: { how: string; final: number | undefined; livedMs: number }): void {
-    if (this.#stopping) return this.#finishIfAllEnded();
+    if (this.#stopping) return this.#askNextToEnd();
     if (end.final !== undefined) return this.stop(end.final);
     const quick = end.livedMs < QUICK_MS;
     child.quickEnds = quick ? child.quickEnds + 1 : 0;
@@ -133,6 +144,7 @@ export class Supervisor {
   #finishIfAllEnded(): void {
     if (this.#children.some((child) => child.process !== undefined)) return;
     clearTimeout(this.#killTimer);
+    clearTimeout(this.#turnTimer);
     this.#ended.resolve(this.#exitCode);
   }
 }

@@ -73,6 +73,11 @@ test('a pid file that makes no sense, or that names this very process, is writte
 });
 
 test('a folder that cannot be written is told', () => {
+  assert.throws(
+    () => claimFolder('/proc/picket/agent.pid', 'agent', () => ''),
+    { code: 'folder_unwritable' },
+    'where mkdir -p would never end',
+  );
   writeFileSync(join(folder, 'file'), '');
   assert.throws(() => claimFolder(join(folder, 'file', 'agent.pid'), 'agent', () => ''), {
     code: 'folder_unwritable',

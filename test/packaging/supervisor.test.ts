@@ -1,6 +1,9 @@
 /** The supervisor with real, tiny child processes: what dies comes back, what must end ends, what is final is final. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { once, EventEmitter } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
+import { setTimeout as wait } from 'node:timers/promises';
 import { test } from 'node:test';
 import type { ChildMessage } from '../../packaging/child.ts';
 import { pauseMs, Supervisor, type ChildPlan, type SupervisorEvent } from '../../packaging/supervisor.ts';
@@ -75,6 +78,32 @@ test('a stop ends every child, also one that does not listen to SIGTERM', async 
   assert.throws(() => process.kill(pid, 0), { code: 'ESRCH' });
 });
 
+test('children end one after the other, the youngest first, and a deaf one does not take the time of the others', async () => {
+  const { supervisor, seen } = watched({ stopMs: 1000 });
+  const ends = `process.on('SIGTERM', () => process.send({ kind: 'listening', url: 'end ' + process.argv[1], loginUrl: '', dataDir: '' }, () => process.exit()));`;
+  const order: string[] = [];
+  for (const name of ['oldest', 'middle']) {
+    supervisor.start({ ...plan('', name), args: ['--eval', `${ends} ${LISTENING} ${STAYS}`, name] });
+    await nextUrl(seen);
+  }
+  supervisor.start(plan(`${DEAF} ${LISTENING}`, 'deaf'));
+  await nextUrl(seen);
+  seen.on('message', (_name: string, message: ChildMessage) => void (message.kind === 'listening' && order.push(message.url)));
+  supervisor.stop();
+  assert.equal(await supervisor.ended, 0);
+  assert.deepEqual(order.toSorted(), ['end middle', 'end oldest'], 'both had their clean end');
+  const { supervisor: second, seen: secondSeen } = watched();
+  for (const name of ['oldest', 'youngest']) {
+    second.start({ ...plan('', name), args: ['--eval', `${ends} ${LISTENING} ${STAYS}`, name] });
+    await nextUrl(secondSeen);
+  }
+  const inTurn: string[] = [];
+  secondSeen.on('message', (_name: string, message: ChildMessage) => void (message.kind === 'listening' && inTurn.push(message.url)));
+  second.stop();
+  assert.equal(await second.ended, 0);
+  assert.deepEqual(inTurn, ['end youngest', 'end oldest']);
+});
+
 test('a child that waits to be started again is not started after a stop', async () => {
   const { supervisor, seen } = watched({ restartMs: 60_000 });
   supervisor.start(plan('process.exit(3)'));
@@ -121,7 +150,6 @@ test('children end when the supervisor is killed', async () => {
     const supervisor = new Supervisor({ onMessage: (_, message) => process.send(message) });
     supervisor.start({ name: 'x', command: process.execPath, environment: () => process.env,
       args: ['--eval', ${JSON.stringify(`${LISTENING} process.once('disconnect', () => process.exit()); ${STAYS}`)}] });`;
-  const { spawn } = await import('node:child_process');
   const parent = spawn(process.execPath, ['--input-type=module', '--eval', outer], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
   const [message] = (await once(parent, 'message')) as [ChildMessage];
   const pid = Number(message.kind === 'listening' ? message.url : NaN);
@@ -140,14 +168,11 @@ test('pauses grow only after five quick ends, and not for ever', () => {
   check(1000, 60_000);
 });
 
+/** Nobody may be there to reap it, so a zombie counts as gone. */
 async function gone(pid: number): Promise<void> {
-  const { setTimeout: wait } = await import('node:timers/promises');
   for (let i = 0; i < 200; i++) {
-    try {
-      process.kill(pid, 0);
-    } catch {
-      return;
-    }
+    const state = existsSync(`/proc/${pid}/stat`) ? /\) (\w)/.exec(readFileSync(`/proc/${pid}/stat`, 'latin1'))?.[1] : 'Z';
+    if (state === 'Z') return;
     await wait(10);
   }
   assert.fail(`process ${pid} is still there`);
