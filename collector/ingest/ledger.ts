@@ -63,6 +63,8 @@ export class Ledger {
   readonly #unexplained: Unexplained[] = [];
   #timer: NodeJS.Timeout | undefined;
   dropped = 0;
+  /** Turns in which the store did not take what was to be written; it is written in a later one. */
+  writeFailures = 0;
 
   private constructor(records: RecordStore, reach: Reach, nowMs: () => number) {
     this.#records = records;
@@ -75,7 +77,7 @@ export class Ledger {
     for (const { id, value } of await deps.records.list<GapRecord>('gap')) ledger.#gapsOf(id.slice(0, 32)).set(id, value);
     for (const { id, value } of await deps.records.list<{ late: Span[] }>('delivery'))
       ledger.#late.set(id, { spans: [...value.late], dirty: false });
-    ledger.#timer = setInterval(() => void ledger.#tick(), WRITE_LATE_MS);
+    ledger.#timer = setInterval(() => ledger.#tick().catch(() => ledger.writeFailures++), WRITE_LATE_MS);
     ledger.#timer.unref();
     return ledger;
   }
@@ -275,11 +277,11 @@ export class Ledger {
   async #tick(): Promise<void> {
     await this.#writeLate();
     const nowMs = this.#nowMs();
-    for (let i = this.#unexplained.length - 1; i >= 0; i--) {
-      const hole = this.#unexplained[i] as Unexplained;
-      if (hole.dueMs > nowMs) continue;
-      this.#unexplained.splice(i, 1);
+    for (const hole of this.#unexplained.filter(({ dueMs }) => dueMs <= nowMs)) {
       if (!this.#isExplained(hole)) await this.#fileUnexplained(hole, nowMs);
+      // Only when it is filed; another turn may have done the same while a slow store kept this one waiting.
+      const at = this.#unexplained.indexOf(hole);
+      if (at >= 0) this.#unexplained.splice(at, 1);
     }
   }
 
@@ -315,10 +317,15 @@ export class Ledger {
     for (const [agentId, late] of this.#late) {
       if (!late.dirty) continue;
       late.dirty = false;
-      const stored = await this.#records.get('delivery', agentId);
-      const value = { late: late.spans };
-      if (stored === undefined) await this.#records.putIfAbsent('delivery', agentId, value);
-      else await this.#records.compareAndSet('delivery', agentId, stored.version, value);
+      try {
+        const stored = await this.#records.get('delivery', agentId);
+        const value = { late: late.spans };
+        if (stored === undefined) await this.#records.putIfAbsent('delivery', agentId, value);
+        else await this.#records.compareAndSet('delivery', agentId, stored.version, value);
+      } catch (cause) {
+        late.dirty = true;
+        throw cause;
+      }
     }
   }
 }

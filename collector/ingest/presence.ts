@@ -63,6 +63,8 @@ export class Presence implements Reach {
   readonly #listeners = new Set<(agentId: AgentId) => void>();
   #timer: NodeJS.Timeout | undefined;
   #savedMs = 0;
+  /** Saves that the store did not take. */
+  saveFailures = 0;
 
   private constructor(agents: Agents, records: RecordStore, nowMs: () => number) {
     this.#agents = agents;
@@ -73,7 +75,7 @@ export class Presence implements Reach {
   static async open(deps: { agents: Agents; records: RecordStore; nowMs: () => number }): Promise<Presence> {
     const presence = new Presence(deps.agents, deps.records, deps.nowMs);
     for (const { id, value } of await deps.records.list<HostRecord>('host')) Object.assign(presence.#host(id), value);
-    presence.#timer = setInterval(() => void presence.#tick(), TICK_MS);
+    presence.#timer = setInterval(() => presence.#tick(), TICK_MS);
     presence.#timer.unref();
     return presence;
   }
@@ -225,9 +227,10 @@ export class Presence implements Reach {
     for (const listener of this.#listeners) listener(agentId);
   }
 
-  async #tick(): Promise<void> {
+  #tick(): void {
     for (const [agentId, host] of this.#hosts) this.#judge(agentId, host);
-    if (this.#nowMs() - this.#savedMs > SAVE_MS) await this.#save();
+    // A store that does not take it now gets it with the next save: no reason for the process to end.
+    if (this.#nowMs() - this.#savedMs > SAVE_MS) this.#save().catch(() => this.saveFailures++);
   }
 
   async #save(): Promise<void> {
@@ -237,10 +240,10 @@ export class Presence implements Reach {
       const value: HostRecord = { lastSampleMs, lastSeenMs, status, statusSinceMs, agentVersion };
       const text = JSON.stringify(value);
       if (text === host.saved) continue;
-      host.saved = text;
       const stored = await this.#records.get('host', agentId);
       if (stored === undefined) await this.#records.putIfAbsent('host', agentId, value);
       else await this.#records.compareAndSet('host', agentId, stored.version, value);
+      host.saved = text;
     }
   }
 }

@@ -47,7 +47,7 @@ export interface FrameSource {
 }
 
 type AckRange = { readonly epoch: EpochState; readonly lane: number; from: number; to: number };
-type Batch = { frames: VerifiedFrame[]; acks: Map<FrameSource, AckRange[]>; documents: Promise<void>[]; bytes: number };
+type Batch = { frames: VerifiedFrame[]; sources: Set<FrameSource>; acks: Map<FrameSource, AckRange[]>; documents: Promise<void>[]; bytes: number };
 
 export type Horizon = {
   /** Oldest sample time still taken, ms; -Infinity when everything is. */
@@ -190,15 +190,20 @@ export class Receiver {
     if (kind === FrameKind.events) {
       const events = decodeEvents(payload.value);
       if (!events.ok) return events;
-      this.#batch.documents.push(
-        this.#ledger.events(from.agent, Buffer.from(view.header.epoch).toString('hex'), events.value, correctionMs, nowMs),
-      );
+      const epoch = Buffer.from(view.header.epoch).toString('hex');
+      this.#await(this.#ledger.events(from.agent, epoch, events.value, correctionMs, nowMs));
       return ok(undefined);
     }
     const inventory = unpack(payload.value, 'payload_malformed');
     if (!inventory.ok) return inventory;
-    this.#batch.documents.push(this.#ledger.inventory(from.agent, inventory.value, nowMs));
+    this.#await(this.#ledger.inventory(from.agent, inventory.value, nowMs));
     return ok(undefined);
+  }
+
+  /** The batch waits for it. It may fail while another batch is committed, or its batch be given up: that must not end the process. */
+  #await(document: Promise<void>): void {
+    document.catch(() => undefined);
+    this.#batch.documents.push(document);
   }
 
   #queue(from: FrameSource, epoch: EpochState, view: FrameView, digest: Uint8Array, correctionMs: number, receivedMs: number): void {
@@ -212,6 +217,7 @@ export class Receiver {
       correctionMs,
       receivedMs,
     });
+    this.#batch.sources.add(from);
     this.#batch.bytes += view.bytes.length;
     if (this.#batch.bytes > PENDING_BYTES_MAX) {
       from.pause();
@@ -252,7 +258,10 @@ export class Receiver {
         this.#counters.commitFailures++;
         const detail = `cannot store: ${(cause as Error).message}`;
         // What memory says is received no longer is: sessions begin anew from what the store says.
-        for (const source of new Set([...batch.acks.keys(), ...this.#batch.acks.keys()])) source.end('store_failed', detail);
+        for (const { sources, acks } of [batch, this.#batch]) {
+          // Also who sent a dictionary alone, which is never acked: its session would go on as if the store had it.
+          for (const source of new Set([...sources, ...acks.keys()])) source.end('store_failed', detail);
+        }
         this.#batch = emptyBatch();
       }
       for (const source of this.#paused) source.resume();
@@ -297,5 +306,5 @@ export function horizonOf(ageMs: number | undefined): Horizon {
 }
 
 function emptyBatch(): Batch {
-  return { frames: [], acks: new Map(), documents: [], bytes: 0 };
+  return { frames: [], sources: new Set(), acks: new Map(), documents: [], bytes: 0 };
 }
