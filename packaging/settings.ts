@@ -37,6 +37,8 @@ export type DurationBounds = {
 };
 
 const MASK = '********';
+/** Letters by which a variable may differ from one of ours to be taken for a slip; the variables of the two programs differ by more. */
+const SLIPS_MAX = 2;
 
 const DURATION_MS: Readonly<Record<string, number>> = {
   ms: 1,
@@ -75,6 +77,7 @@ export class Settings {
   readonly #flags: Readonly<Record<string, string | undefined>>;
   readonly #file: ReadonlyMap<string, Found>;
   readonly #known = new Set<string>();
+  readonly #variables = new Set<string>();
   readonly #decisions: Decision[] = [];
   readonly #unset: string[] = [];
   readonly #unused: Unused[] = [];
@@ -154,8 +157,13 @@ export class Settings {
     for (const unused of variables) if ((this.#environment[unused.variable] ?? '') !== '') this.#unused.push(unused);
   }
 
-  /** Refuses keys of the file that nobody asked for. */
+  /** Refuses keys of the file that nobody asked for, and variables that are one of ours but for a slip. */
   finish(): void {
+    for (const name of Object.keys(this.#environment)) {
+      if (!name.startsWith('PICKET_') || this.#variables.has(name)) continue;
+      const near = nearest(name, [...this.#variables], SLIPS_MAX);
+      if (near !== undefined) throw new ConfigError('config_unknown_key', `${name} is not a variable of Picket; did you mean ${near}?`);
+    }
     for (const [key, found] of this.#file) {
       if (this.#known.has(key)) continue;
       const near = nearest(key, [...this.#known]);
@@ -179,6 +187,7 @@ export class Settings {
 
   #find(setting: Setting): Found | undefined {
     this.#known.add(setting.key);
+    if (setting.variable !== undefined) this.#variables.add(setting.variable).add(`${setting.variable}_FILE`);
     const flag = this.#flags[setting.key];
     if (flag !== undefined) return { text: flag, origin: `--${setting.key.replaceAll('_', '-')}` };
     return this.#inEnvironment(setting) ?? this.#inFile(setting);
@@ -247,9 +256,9 @@ export function sizeBytes(text: string): number | undefined {
 }
 
 /** The closest of the known words, if it is close enough to be meant. */
-export function nearest(word: string, known: readonly string[]): string | undefined {
+export function nearest(word: string, known: readonly string[], slipsMax = Math.max(2, Math.floor(word.length / 3))): string | undefined {
   let best: string | undefined;
-  let bestDistance = Math.max(2, Math.floor(word.length / 3)) + 1;
+  let bestDistance = slipsMax + 1;
   for (const candidate of known) {
     const distance = editDistance(word, candidate);
     if (distance < bestDistance) [best, bestDistance] = [candidate, distance];

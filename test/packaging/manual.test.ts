@@ -58,6 +58,22 @@ test('the manual has every setting of the agent', async () => {
   check('agent', 'Agent', await settingsOf('agent', 'agent: { gatherers: { cpu: { enabled: true } } }'));
 });
 
+test('a slip in the name of a variable is told, and no variable of one program is a slip to the other', async () => {
+  const variables = [...rows('Collector'), ...rows('Agent')].flatMap(([, variable]) =>
+    variable === '' ? [] : [variable, `${variable}_FILE`],
+  );
+  for (const name of [...variables, 'PICKET_CONFIG', 'PICKET_SUITES', 'PICKET_PEERS']) {
+    // Empty counts as not set, so only the names matter.
+    agentConfig(await openSettings({ section: 'agent', environment: { [name]: '' } }), { defaultDirectory: 'x' });
+    collectorConfig(await openSettings({ section: 'collector', environment: { [name]: '' } }));
+  }
+  const slip = await openSettings({ section: 'collector', environment: { PICKET_LISTN: '127.0.0.1:1' } });
+  assert.throws(() => collectorConfig(slip), {
+    code: 'config_unknown_key',
+    message: 'PICKET_LISTN is not a variable of Picket; did you mean PICKET_LISTEN?',
+  });
+});
+
 test("the manual's example file is accepted by both programs", async () => {
   const example = /```yaml\n(?<text>[^`]*)```/.exec(MANUAL)?.groups?.['text'] ?? '';
   assert.equal((await settingsOf('agent', example)).decisions.find(({ key }) => key === 'gather_interval')?.text, '5s');
