@@ -4,7 +4,7 @@
  * `--seconds N` (60) and `--warmup N` (30), `--profile DIR` keeps a CPU profile of the agent, `--no-peer` leaves node_exporter out.
  */
 import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -12,9 +12,9 @@ import { bundle } from '../../packaging/bundle.ts';
 import { peers } from '../support/outside.ts';
 import {
   api,
-  cpuSeconds,
   enrollToken,
   eventually,
+  Fatal,
   freePort,
   freshFolder,
   residentBytes,
@@ -24,11 +24,16 @@ import {
   type CollectorProcess,
   type Running,
 } from '../support/processes.ts';
+import { fineCpuSeconds, round } from './cost.ts';
 import type { BenchOptions, Figures } from './main.ts';
 
 const HOST = 'bench';
 /** Flushing each second begins with the collector's next word to the agent. */
 const WATCH_SETTLE_MS = 3000;
+/** A frame comes every 5 s at the latest. */
+const FRAME_MS_MAX = 20_000;
+/** The collector reads the figures of its store now and then, those of ingest at once. */
+const COUNTERS_MS = 2500;
 /** Unpacked once and kept: some 600 MB with the other peers, so that it is no temporary folder. */
 const PEERS = join(ROOT, 'node_modules/.cache/peers');
 /** For the archive's lists and packages, over the network. */
@@ -78,7 +83,7 @@ export async function run(options: BenchOptions): Promise<Figures> {
 type Parts = { collector: CollectorProcess; agent: Running; exporter: Exporter | undefined; agentFolder: string; seconds: number };
 
 async function measure({ collector, agent, exporter, agentFolder, seconds }: Parts): Promise<Figures> {
-  const exporterBefore = exporter === undefined ? undefined : { cpu: cpuOf(exporter.running.pid), scrapes: exporter.scrapes() };
+  const exporterBefore = exporter === undefined ? undefined : { cpu: fineCpuSeconds(exporter.running.pid), scrapes: exporter.scrapes() };
   const usual = await during(collector, agent, seconds);
   const memory = residentBytes(agent.pid);
   const peer = exporter === undefined || exporterBefore === undefined ? {} : peerFigures(exporter, exporterBefore, usual);
@@ -120,18 +125,28 @@ async function during(collector: CollectorProcess, agent: Running, seconds: numb
   };
 }
 
+/** Shortly after a frame, when the collector's counters agree with each other. */
 async function moment(collector: CollectorProcess, agent: Running): Promise<Moment> {
-  if (agent.child.exitCode !== null) throw new Error(`the agent ended with ${agent.child.exitCode}:\n${agent.output()}`);
-  const response = await fetch(`${collector.url}/metrics`, { headers: { authorization: `Bearer ${collector.token}` } });
-  const text = await response.text();
-  const value = (name: string): number => Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1]);
+  const frames = (await counters(collector))('picket_ingest_frames_total');
+  await eventually(async () => {
+    if (agent.child.exitCode !== null) throw new Fatal(`the agent ended with ${agent.child.exitCode}:\n${agent.output()}`);
+    return (await counters(collector))('picket_ingest_frames_total') > frames;
+  }, FRAME_MS_MAX);
+  await wait(COUNTERS_MS);
+  const value = await counters(collector);
   return {
     atMs: performance.now(),
-    cpuSeconds: cpuOf(agent.pid),
+    cpuSeconds: fineCpuSeconds(agent.pid),
     bytes: value('picket_ingest_bytes_total'),
     samples: value('picket_store_samples_appended_total'),
     frames: value('picket_ingest_frames_total'),
   };
+}
+
+async function counters(collector: CollectorProcess): Promise<(name: string) => number> {
+  const response = await fetch(`${collector.url}/metrics`, { headers: { authorization: `Bearer ${collector.token}` } });
+  const text = await response.text();
+  return (name) => Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1]);
 }
 
 /** As the package's unit starts it: the bundle alone, nothing of a checkout. */
@@ -161,19 +176,6 @@ async function seriesOfHost(collector: CollectorProcess): Promise<number> {
     data: { result: readonly unknown[] };
   };
   return answer.data.result.length;
-}
-
-/** CPU time in nanosecond grain: the sum over the threads there are. Without it, /proc/PID/stat's hundredths. */
-function cpuOf(pid: number): number {
-  let nanoseconds = 0;
-  for (const thread of readdirSync(`/proc/${pid}/task`)) {
-    try {
-      nanoseconds += Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'latin1').split(' ')[0]);
-    } catch {
-      return cpuSeconds(pid);
-    }
-  }
-  return nanoseconds > 0 ? nanoseconds / 1e9 : cpuSeconds(pid);
 }
 
 async function startExporter(): Promise<Exporter | undefined> {
@@ -222,7 +224,7 @@ function exporterBinary(): string | undefined {
 function peerFigures(exporter: Exporter, before: { readonly cpu: number; readonly scrapes: number }, agent: Costs): Figures {
   const scrapes = exporter.scrapes() - before.scrapes;
   // One scrape a second: CPU of a scrape is CPU of a second.
-  const cpuPercent = ((cpuOf(exporter.running.pid) - before.cpu) / scrapes) * 100;
+  const cpuPercent = ((fineCpuSeconds(exporter.running.pid) - before.cpu) / scrapes) * 100;
   const memory = residentBytes(exporter.running.pid);
   return {
     nodeExporter: {
@@ -240,8 +242,4 @@ function bytesBelow(path: string): number {
   return readdirSync(path, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .reduce((bytes, entry) => bytes + statSync(join(entry.parentPath, entry.name)).size, 0);
-}
-
-function round(value: number, digits: number): number {
-  return Number(value.toFixed(digits));
 }
