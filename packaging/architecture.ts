@@ -47,7 +47,7 @@ export const PACKAGE_OWNERS: Readonly<Record<string, readonly string[] | 'tool'>
   oxfmt: 'tool',
   oxlint: 'tool',
   'oxlint-tsgolint': 'tool',
-  'p-queue': ['agent/spool', 'collector/store'],
+  'p-queue': ['collector/ingest'],
   pino: ['packaging/log.ts'],
   'playwright-core': ['test'],
   preact: ['collector/dashboard'],

@@ -22,8 +22,10 @@ export class Agents {
   readonly #records: RecordStore;
   readonly #nowMs: () => number;
   readonly #byId = new Map<AgentId, { agent: Agent; version: number }>();
-  /** Names of agents that are not revoked. */
+  /** Names of agents that are not revoked, and of those whose enrolment is being written. */
   readonly #byName = new Map<string, AgentId>();
+  /** Told of each agent that is revoked, however that came; set by who holds their sessions. */
+  onRevoked: ((agentId: AgentId) => void) | undefined;
 
   private constructor(records: RecordStore, nowMs: () => number) {
     this.#records = records;
@@ -67,14 +69,12 @@ export class Agents {
     const { name } = hello;
     if (!HOST_NAME.test(name)) return fail('limit_label', `"${name.slice(0, 80)}" is no host name; set PICKET_NAME on the agent`);
     const holder = this.byName(name);
-    if (holder !== undefined) {
-      if (token.replace !== name) {
-        return fail(
-          'host_name_taken',
-          `a host called ${name} is enrolled already; revoke it, or set PICKET_NAME on this agent to another name`,
-        );
-      }
-      await this.revoke(holder.agentId);
+    if (holder !== undefined && token.replace === name) await this.revoke(holder.agentId);
+    if (this.#byName.has(name)) {
+      return fail(
+        'host_name_taken',
+        `a host called ${name} is enrolled already; revoke it, or set PICKET_NAME on this agent to another name`,
+      );
     }
     const agentId = Buffer.from(agentIdOf(hello.key)).toString('hex');
     const record: AgentRecord = {
@@ -86,9 +86,12 @@ export class Agents {
     };
     // Claims the name in memory before the write, so that two enrolments of one name cannot both pass the check above.
     this.#byName.set(name, agentId);
-    if (!(await this.#records.putIfAbsent('agent', agentId, record)))
+    try {
+      if (await this.#records.putIfAbsent('agent', agentId, record)) return ok(this.#remember(agentId, 1, record));
       return fail('identity_revoked', 'this key was enrolled before and revoked');
-    return ok(this.#remember(agentId, 1, record));
+    } finally {
+      if (this.get(agentId)?.name !== name) this.#byName.delete(name);
+    }
   }
 
   /** From now on the key is refused; what it sent before stays. False if it was revoked already. */
@@ -100,6 +103,7 @@ export class Agents {
     const version = await this.#records.compareAndSet('agent', agentId, stored.version, record);
     if (version === undefined) return this.revoke(agentId);
     this.#remember(agentId, version, record);
+    this.onRevoked?.(agentId);
     return true;
   }
 }

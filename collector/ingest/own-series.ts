@@ -1,5 +1,6 @@
 /** Series that the collector itself writes (`up` of each host), sealed as frames of its own key so that they take the same line as everybody's. */
 import { randomBytes } from 'node:crypto';
+import PQueue from 'p-queue';
 import {
   DICTIONARY_ENTRIES_MAX,
   DIGEST_BYTES,
@@ -25,6 +26,9 @@ export type OwnSample = {
   readonly value: number;
 };
 
+/** Moments that may wait for the store: minutes of `up`. */
+const WAITING_MAX = 64;
+
 export class OwnSeries {
   readonly #identity: CollectorIdentity;
   readonly #appender: Appender;
@@ -37,7 +41,10 @@ export class OwnSeries {
   #dictionarySequence = 0;
   #dictionaryPrevious: Uint8Array = new Uint8Array(DIGEST_BYTES);
   #lastMs = 0;
-  #writing: Promise<void> = Promise.resolve();
+  /** One write at a time, in order: each frame names the one before. */
+  readonly #writes = new PQueue({ concurrency: 1 });
+  /** Moments that were not written because the store was too slow for them. */
+  dropped = 0;
 
   private constructor(deps: { identity: CollectorIdentity; appender: Appender; nowMs: () => number }) {
     this.#identity = deps.identity;
@@ -53,11 +60,14 @@ export class OwnSeries {
     return own;
   }
 
-  /** Writes samples of one moment. Resolves when they are durable. Two calls within a millisecond get two time stamps. */
-  write(samples: readonly OwnSample[]): Promise<void> {
-    if (samples.length === 0) return this.#writing;
-    this.#writing = this.#writing.catch(() => undefined).then(() => this.#write(samples));
-    return this.#writing;
+  /** Writes samples of one moment. Resolves when they are durable, or when they were dropped because too many moments wait. */
+  async write(samples: readonly OwnSample[]): Promise<void> {
+    if (samples.length === 0) return;
+    if (this.#writes.size >= WAITING_MAX) {
+      this.dropped++;
+      return;
+    }
+    await this.#writes.add(() => this.#write(samples));
   }
 
   async #write(samples: readonly OwnSample[]): Promise<void> {

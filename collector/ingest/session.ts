@@ -164,8 +164,10 @@ export class Session implements FrameSource {
     );
   }
 
+  /** Counted by its code here, and nowhere else. */
   end(code: ErrorCode | 'store_failed', detail: string): void {
     if (this.#phase === 'ended') return;
+    if (code !== 'store_failed') countRefused(this.#deps.counters, code);
     this.#deps.log.warn({ agent: this.#agent?.name, address: this.#peer.address, code, detail }, 'session ended by the collector');
     this.#peer.close(code === 'store_failed' ? CLOSE_FAILED : CLOSE_REFUSED, code);
     this.closed();
@@ -216,6 +218,8 @@ export class Session implements FrameSource {
     this.#state = await this.#loadState(agent, hello);
     await this.#settleHeld(agent, hello);
     if (this.#isEnded()) return;
+    if (this.#deps.agents.get(agent.agentId)?.revokedMs !== undefined)
+      return this.#reject('identity_revoked', `${agent.name} was revoked while it connected`);
     if (this.#deps.table.get(agent.agentId) !== undefined)
       return this.end('identity_in_use', 'another connection of this agent was faster');
     clearTimeout(this.#deadline);
@@ -264,7 +268,6 @@ export class Session implements FrameSource {
   }
 
   #reject(code: ErrorCode, message: string): void {
-    countRefused(this.#deps.counters, code);
     this.send(encodeRejected({ code, message, retryMs: RETRY_SLOW.has(code) ? RETRY_SLOW_MS : RETRY_MS }));
     this.end(code, message);
   }
@@ -322,13 +325,11 @@ export class Session implements FrameSource {
   #control(bytes: Uint8Array): void {
     const decoded = decodeControl(bytes);
     if (!decoded.ok) {
-      countRefused(this.#deps.counters, decoded.code);
       this.end(decoded.code, decoded.detail);
       return;
     }
     const message = decoded.value;
     if (message.kind !== 'state') {
-      countRefused(this.#deps.counters, 'control_unknown');
       this.end('control_unknown', `an agent may not say ${message.kind}`);
       return;
     }

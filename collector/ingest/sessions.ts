@@ -22,6 +22,11 @@ export class Sessions implements SessionTable {
     this.#presence = deps.presence;
     this.#timer = setInterval(() => this.#renew(), RENEW_MS);
     this.#timer.unref();
+    // Revoked by an administrator, or replaced by another key that took its name: its session must not outlive it.
+    deps.agents.onRevoked = (agentId) => {
+      this.#open.get(agentId)?.end('identity_revoked', 'revoked by an administrator, or replaced by another agent of this name');
+      this.#presence.revoked(agentId);
+    };
   }
 
   get count(): number {
@@ -79,11 +84,8 @@ export class Sessions implements SessionTable {
   }
 
   /** Revokes: the key is refused from now on and its session ends. */
-  async revoke(agentId: AgentId): Promise<boolean> {
-    const revoked = await this.#deps.agents.revoke(agentId);
-    this.#open.get(agentId)?.end('identity_revoked', 'revoked by an administrator');
-    this.#presence.revoked(agentId);
-    return revoked;
+  revoke(agentId: AgentId): Promise<boolean> {
+    return this.#deps.agents.revoke(agentId);
   }
 
   close(): void {
