@@ -6,7 +6,7 @@ import { MatchOp, type Labels, type Matcher } from '../model/labels.ts';
 import type { SampleSource, SeriesColumns } from '../model/ports.ts';
 import { QueryError } from './errors.ts';
 import { parseSelector, type Selector } from './selector.ts';
-import { latestBefore, staleAt, stepColumns } from './steps.ts';
+import { arraysOf, latestBefore, staleAt, stepColumns } from './steps.ts';
 
 /** How far back an instant vector looks for a sample. Prometheus's default; the interval is left-open. */
 export const LOOKBACK_MS = 5 * 60 * 1000;
@@ -78,8 +78,9 @@ export function selectorEngine(options: EngineOptions): Engine {
     const lastMs = fixed ? firstMs : (grid.at(-1) as number) - selector.offsetMs;
     const matrix: MatrixSeries[] = [];
     const window = { grid, firstMs, stepMs: fixed ? 0 : stepMs, lookbackMs: LOOKBACK_MS };
+    const room = arraysOf(grid.length);
     await eachSeries(selector.matchers, firstMs - LOOKBACK_MS + 1, lastMs, stepMs, signal, (series) => {
-      const points = stepColumns(series, window);
+      const points = stepColumns(series, window, room());
       if (points.values.length > 0) matrix.push({ labels: series.labels, ...points });
       return points.values.length;
     });
