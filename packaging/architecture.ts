@@ -35,7 +35,6 @@ export const PACKAGE_OWNERS: Readonly<Record<string, readonly string[] | 'tool'>
   '@types/koa': 'tool',
   '@types/node': 'tool',
   '@types/ws': 'tool',
-  autocannon: ['test'],
   'axe-core': ['test'],
   esbuild: ['packaging/bundle.ts'],
   'fast-check': ['test'],
@@ -59,7 +58,6 @@ export const PACKAGE_OWNERS: Readonly<Record<string, readonly string[] | 'tool'>
   vite: ['packaging/page.ts'],
   ws: ['agent/link', 'collector/ingest'],
   yaml: ['packaging/settings-file.ts'],
-  zod: ['collector/http'],
 };
 
 type Import = { readonly from: string; readonly line: number; readonly specifier: string; readonly typeOnly: boolean };
