@@ -59,7 +59,7 @@ export async function runAgent(config: AgentConfig, { log, signal }: { log: Agen
   const line = openLine({ config, transport, identity, bootId, sealer, spool, log });
   const record = (stopped: boolean): void => {
     try {
-      writeRunState(directory, { epoch: sealer.epochName, bootId, lastMs: line.lastMs(), stopped });
+      writeRunState(directory, { epoch: sealer.epochName, bootId, lastMs: Math.max(line.lastMs(), previous?.lastMs ?? 0), stopped });
     } catch (error) {
       log.warn({ err: error }, "the run's record was not written: the next start may not know how this run ended");
     }

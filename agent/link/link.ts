@@ -255,7 +255,7 @@ export class Link {
     this.#fail(code, `the collector refused this agent: ${message}`, retryMs);
   }
 
-  #welcome({ challenge }: Greeting, welcome: Welcome): void {
+  #welcome({ challenge, hello }: Greeting, welcome: Welcome): void {
     const { identity, listener } = this.#options;
     const { fleetId, key } = challenge.value;
     try {
@@ -268,6 +268,8 @@ export class Link {
     this.#enter({ kind: 'online', verify: verifier(key) });
     this.#statedMs = this.#sinceMs;
     this.#journal.connected(welcome.name);
+    // A clock that was stepped since the hello: the collector hears of the segment before it sees a frame of it.
+    if (hello.value.clockSegment !== this.#options.segment().number) this.sendState();
     this.#window.open(this.#connection as Connection, welcome.credit, welcome.received);
     listener.online();
     this.#window.pump();

@@ -34,7 +34,10 @@ export type SpoolStats = {
   readonly accounts: Readonly<Accounts>;
   /** On their way to the collector from memory alone: appended with a lease while the disk did not take them. */
   readonly afloat: number;
-  /** Newest sample time of what was found at start (acked frames too, if still there) and appended since; 0 if there was none. */
+  /**
+   * Newest sample time in the first lane, of what was found at start (acked frames too, if still there) and appended since; 0 if there was none. Not that
+   * of events or logs: what is newer in other lanes says nothing about how far a host's own series reach.
+   */
   readonly newestMs: number;
   /** How long the last sync took. */
   readonly syncMs: number;

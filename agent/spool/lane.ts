@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { SpoolFs } from './disk.ts';
 import { tallyOf, type Epoch } from './epoch.ts';
 import { errnoOf, isFull } from './error.ts';
-import { decodeRecordHeader, encodeRecord, payloadAt, RECORD_HEADER_BYTES, type SpooledFrame } from './record.ts';
+import { decodeRecordHeader, encodeRecord, payloadAt, RECORD_HEADER_BYTES, SEGMENT_HEADER_BYTES, type SpooledFrame } from './record.ts';
 import { chargeOf, FRAME_STATE, Segment, type FrameState } from './segment.ts';
 
 export type LaneBounds = { readonly bytesMax: number; readonly ageMsMax: number };
@@ -93,7 +93,8 @@ export class Lane {
   }
 
   overflows(frameBytes: number): boolean {
-    return this.#chargeBytes + chargeOf(frameBytes) > this.bounds.bytesMax;
+    // It may need a segment of its own.
+    return this.#chargeBytes + SEGMENT_HEADER_BYTES + chargeOf(frameBytes) > this.bounds.bytesMax;
   }
 
   /** Writes a frame behind all others. Throws the disk's error; the lane is then as before, and a broken segment is appended to no more. */

@@ -46,6 +46,8 @@ export class Segment {
   /** Sample times, by the host's clock. */
   oldestMs = Infinity;
   newestMs = -Infinity;
+  /** Of frames with samples only; 0 if there is none. */
+  newestSampleMs = 0;
   /** When its first and its last frame were appended, on the monotonic clock of this process. */
   firstAppendMs = Infinity;
   lastAppendMs = -Infinity;
@@ -127,6 +129,7 @@ export class Segment {
     this.#chargeBytes += chargeOf(facts.length);
     this.oldestMs = Math.min(this.oldestMs, facts.fromMs);
     this.newestMs = Math.max(this.newestMs, facts.toMs);
+    if (facts.samples > 0) this.newestSampleMs = Math.max(this.newestSampleMs, facts.toMs);
     const run = this.runs.at(-1);
     if (run?.epoch === epoch) {
       run.end = this.count;

@@ -133,7 +133,7 @@ export class Spool {
     const tally = tallyOf(this.#epoch, lane.number);
     assert(frame.sequence === tally.next, `sequence ${frame.sequence} of lane ${lane.number} is not ${tally.next}, the next one`);
     tally.next++;
-    this.#newestMs = Math.max(this.#newestMs, frame.toMs);
+    if (lane.number === 0 && frame.samples > 0) this.#newestMs = Math.max(this.#newestMs, frame.toMs);
     this.#losses.accounts.appended++;
     const cause = this.#store(lane, frame, options.lease);
     if (cause !== undefined) {
@@ -306,7 +306,7 @@ export class Spool {
     for (const lane of this.#lanes) {
       const found = recoverLane(this.#fs, lane.directory, lane.number, this.#epochs);
       lane.adopt(found, wallMs, this.#monotonicMs());
-      for (const { newestMs } of lane.segments) this.#newestMs = Math.max(this.#newestMs, newestMs);
+      if (lane.number === 0) this.#newestMs = Math.max(0, ...lane.segments.map((segment) => segment.newestSampleMs));
       for (const path of found.unreadable) this.#log.error({ path }, 'spool segment cannot be read');
       for (const loss of found.losses) {
         this.#countDamage({ ...loss }, 'spool segment damaged');
