@@ -41,6 +41,8 @@ export class Background {
   #cutThrough: number;
   #running: Promise<void> = Promise.resolve();
   #room: PromiseWithResolvers<void> | undefined;
+  /** Resolves when the next generation is cut, or none will be. */
+  #nextCut = Promise.withResolvers<void>();
   #isTicking = false;
   #retry: NodeJS.Timeout | undefined;
 
@@ -96,7 +98,7 @@ export class Background {
 
   /** Resolves when all generations closed so far are cut. */
   async drain(): Promise<void> {
-    while (this.#closed.length > 0 && !this.#abort.signal.aborted) await this.#running;
+    while (this.#closed.length > 0 && !this.#abort.signal.aborted) await this.#nextCut.promise;
   }
 
   /** Merges every window that was cut, closed or not, and gives all space back. */
@@ -111,6 +113,7 @@ export class Background {
     this.#abort.abort();
     clearTimeout(this.#retry);
     this.#room?.resolve();
+    this.#nextCut.resolve();
     await this.#running;
   }
 
@@ -154,6 +157,8 @@ export class Background {
       counters.cutTurnMsMax = Math.max(counters.cutTurnMsMax, pace.longestMs);
     }
     this.#closed.shift();
+    this.#nextCut.resolve();
+    this.#nextCut = Promise.withResolvers();
     if (this.#closed.length < CLOSED_MAX) {
       this.#room?.resolve();
       this.#room = undefined;

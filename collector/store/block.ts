@@ -33,11 +33,13 @@ export class OpenBlock implements Block {
   number: number;
   readonly layout: Layout;
   readonly capacity: number;
-  readonly #times: Float64Array;
-  readonly #values: Float64Array;
+  #times: Float64Array;
+  #values: Float64Array;
   /** Ticks at which the frames taken so far end. */
-  readonly #ends: number[] = [];
+  #ends: number[] = [];
   #axis: Float64Array | undefined;
+  /** Somebody reads what is there now, so that it must not be written over. */
+  #isRead = false;
   ticks = 0;
 
   constructor(number: number, layout: Layout, capacity: number) {
@@ -90,8 +92,30 @@ export class OpenBlock implements Block {
 
   values(run: Run): Float64Array {
     const values = new Float64Array((run.to - run.from) * this.ticks);
-    this.#gather(run, values);
+    gather(run, this.layout, this.#values, this.#ends, values);
     return values;
+  }
+
+  /** What is there now; it stays readable whatever comes to this block later. */
+  view(): Block {
+    this.#isRead = true;
+    const { number, layout, firstMs, lastMs, ticks } = this;
+    const times = this.times();
+    const all = this.#values;
+    const ends = [...this.#ends];
+    return {
+      number,
+      layout,
+      firstMs,
+      lastMs,
+      ticks,
+      times: () => times,
+      values(run) {
+        const values = new Float64Array((run.to - run.from) * ticks);
+        gather(run, layout, all, ends, values);
+        return values;
+      },
+    };
   }
 
   /** Compresses what is there and empties this block for reuse under a new number. */
@@ -102,34 +126,37 @@ export class OpenBlock implements Block {
     for (const run of runs) {
       const length = (run.to - run.from) * this.ticks;
       if (scratch.length < length) scratch = new Float64Array(length);
-      this.#gather(run, scratch);
+      gather(run, this.layout, this.#values, this.#ends, scratch);
       encodeColumns(scratch, run.to - run.from, this.ticks, writer);
       ends[run.index] = writer.length;
     }
     const sealed = new SealedBlock(this.number, this.layout, this.times(), ends, arena.store(writer.view()));
     this.number = nextNumber;
     this.ticks = 0;
-    this.#ends.length = 0;
+    this.#ends = [];
     this.#axis = undefined;
+    if (this.#isRead) {
+      this.#times = new Float64Array(this.#times.length);
+      this.#values = new Float64Array(this.#values.length);
+      this.#isRead = false;
+    }
     return sealed;
   }
+}
 
-  /** The columns of a run one after the other. */
-  #gather(run: Run, into: Float64Array): void {
-    const { order, refs } = this.layout;
-    const series = refs.length;
-    const own = this.#values;
-    const { ticks } = this;
-    for (let column = run.from; column < run.to; column++) {
-      const s = order[column] as number;
-      let at = (column - run.from) * ticks;
-      let begin = 0;
-      for (const end of this.#ends) {
-        const count = end - begin;
-        const from = begin * series + s * count;
-        for (let i = from; i < from + count; i++) into[at++] = own[i] as number;
-        begin = end;
-      }
+/** The columns of a run one after the other. `ends` are the ticks at which the frames end that lie in `all`. */
+function gather(run: Run, layout: Layout, all: Float64Array, ends: readonly number[], into: Float64Array): void {
+  const { order, refs } = layout;
+  const series = refs.length;
+  let at = 0;
+  for (let column = run.from; column < run.to; column++) {
+    const s = order[column] as number;
+    let begin = 0;
+    for (const end of ends) {
+      const count = end - begin;
+      const from = begin * series + s * count;
+      for (let i = from; i < from + count; i++) into[at++] = all[i] as number;
+      begin = end;
     }
   }
 }

@@ -1,11 +1,12 @@
 /** The newest samples in memory: the generations that are not cut yet, by stream, and the index of what is in them. Not durable: the log is. */
 import type { SampleGroup } from '../../protocol/index.ts';
 import type { AgentId, Epoch } from '../model/ports.ts';
+import { lowerBound } from './assembly.ts';
 import { Arena } from './arena.ts';
 import { type Block, OpenBlock, type SealedBlock } from './block.ts';
 import { Layout } from './layout.ts';
 import { EpochDictionary, type Stream } from './dictionary.ts';
-import { NameIndex } from './names.ts';
+import { NameIndex, type Source } from './names.ts';
 import { WINDOW_MS } from './window.ts';
 
 /** Memory that all open blocks together aim at: with many series each gets fewer ticks before it is compressed. */
@@ -61,10 +62,20 @@ export class HeadGeneration {
   readonly streams = new Map<Stream, StreamBlocks>();
   readonly dictionaryFrames: DictionaryFrame[] = [];
   readonly arena = new Arena();
+  readonly #newest = new Map<Source, number>();
   samples = 0;
 
   constructor(number: number) {
     this.number = number;
+  }
+
+  /** Newest time of anything from the stream's source. */
+  newestMs(stream: Stream): number {
+    return this.#newest.get(stream.source) ?? -Infinity;
+  }
+
+  noteNewest(stream: Stream, timeMs: number): void {
+    if (timeMs > this.newestMs(stream)) this.#newest.set(stream.source, timeMs);
   }
 }
 
@@ -130,6 +141,7 @@ export class Head {
       generation.samples += times.length * group.refs.length;
       this.#appendGroup(generation, blocks, group);
     }
+    for (const { times } of groups) generation.noteNewest(stream, times[times.length - 1] as number);
   }
 
   /** Compresses what is still open of a stream in a generation that gets no more frames. */
@@ -157,11 +169,13 @@ export class Head {
     const { times, values } = group;
     const layout = blocks.layoutOf(group.refs);
     const ticks = times.length;
+    const newestMs = generation.newestMs(blocks.stream);
     let done = 0;
     while (done < ticks) {
       const firstMs = times[done] as number;
       const windowEnd = (Math.floor(firstMs / WINDOW_MS) + 1) * WINDOW_MS;
-      const block = this.#openFor(generation, blocks, layout, firstMs);
+      const mayRepeat = firstMs <= newestMs && repeats(generation, blocks.stream, firstMs, times[ticks - 1] as number);
+      const block = mayRepeat ? this.#begin(generation, blocks, layout) : this.#openFor(generation, blocks, layout, firstMs);
       let end = Math.min(ticks, done + block.room);
       while ((times[end - 1] as number) >= windowEnd) end--;
       block.append(times, values, done, end);
@@ -189,6 +203,11 @@ export class Head {
       }
       return block;
     }
+    return this.#begin(generation, blocks, layout);
+  }
+
+  #begin(generation: HeadGeneration, blocks: StreamBlocks, layout: Layout): OpenBlock {
+    const { open } = blocks;
     if (open.length >= OPEN_PER_STREAM_MAX) this.#sealOne(generation, blocks, open.shift() as OpenBlock);
     const series = layout.refs.length;
     const capacity = Math.floor(OPEN_BYTES_TARGET / 8 / (this.#openSeries + series));
@@ -208,6 +227,25 @@ export class Head {
     this.#openBytes -= block.bytes;
     this.#openSeries -= block.layout.refs.length;
   }
+}
+
+/**
+ * Whether a block of the same source has a time within [firstMs, lastMs]. Such ticks get a block of their own, begun after all others, so that of equal
+ * times the sample that was stored first is the one in the lower block.
+ */
+function repeats(generation: HeadGeneration, stream: Stream, firstMs: number, lastMs: number): boolean {
+  for (const other of generation.streams.values()) {
+    if (other.stream.source !== stream.source) continue;
+    for (const blocks of [other.sealed, other.open]) {
+      for (const block of blocks) {
+        if (block.ticks === 0 || block.firstMs > lastMs || block.lastMs < firstMs) continue;
+        const times = block.times();
+        const at = lowerBound(times, firstMs);
+        if (at < times.length && (times[at] as number) <= lastMs) return true;
+      }
+    }
+  }
+  return false;
 }
 
 function endOf(block: OpenBlock): number {

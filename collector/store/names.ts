@@ -109,7 +109,7 @@ export class NameIndex {
 }
 
 function matchShapes(metric: Metric, matchers: readonly Matcher[]): ReadonlySet<Shape> {
-  if (matchers.length === 0) return metric.shapes;
+  // A set of its own in any case: the head forgets shapes while a read is under way.
   const found = new Set<Shape>();
   for (const shape of metric.shapes) if (matchesLabels(shape.labels, matchers)) found.add(shape);
   return found;

@@ -29,7 +29,7 @@ export type Read = {
   readonly turn: Turn;
 };
 
-/** `places` in the order in which their samples were stored. */
+/** `places` in the order in which their samples were stored. What matches is found before anything is waited for. */
 export async function* select(
   places: readonly PieceSource[],
   matchers: readonly Matcher[],
@@ -92,34 +92,53 @@ function sourcesOf(found: Matched, keys: ReadonlySet<string>): ReadonlySet<Sourc
 export class HeadView implements PieceSource {
   readonly index: NameIndex;
   readonly generations: readonly HeadGeneration[];
-  readonly #streams: readonly Stream[];
+  readonly #streams = new Map<Source, Stream[]>();
+  readonly #blocks = new Map<Source, readonly Block[]>();
 
   constructor(head: Head) {
     this.index = head.index;
     this.generations = [...head.generations];
-    this.#streams = [...head.dictionaries].flatMap((dictionary) => dictionary.streams);
+    for (const { streams } of head.dictionaries) {
+      for (const stream of streams) {
+        for (const source of stream.sources) {
+          const others = this.#streams.get(source);
+          if (others === undefined) this.#streams.set(source, [stream]);
+          else others.push(stream);
+        }
+      }
+    }
   }
 
   collect(metric: MatchedMetric, sources: ReadonlySet<Source>, read: Read): void {
-    for (const stream of this.#streams) {
-      let blocks: Block[] | undefined;
-      for (const source of stream.sources) {
-        if (!sources.has(source)) continue;
-        blocks ??= this.#blocksOf(stream, read.range);
-        for (const block of blocks) collectBlock(block, source, metric, read);
-      }
+    for (const source of sources) {
+      for (const block of this.#blocksOf(source, read.range)) collectBlock(block, source, metric, read);
     }
   }
 
-  #blocksOf(stream: Stream, range: TimeRange): Block[] {
+  /** In the order in which they were begun, which decides between equal times. */
+  #blocksOf(source: Source, range: TimeRange): readonly Block[] {
+    const known = this.#blocks.get(source);
+    if (known !== undefined) return known;
     const found: Block[] = [];
+    const streams = this.#streams.get(source) ?? [];
     for (const generation of this.generations) {
-      for (const block of generation.streams.get(stream)?.inOrder() ?? []) {
-        if (block.lastMs >= range.fromMs && block.firstMs <= range.toMs) found.push(block);
+      const own: Block[] = [];
+      for (const stream of streams) {
+        const blocks = generation.streams.get(stream);
+        if (blocks === undefined) continue;
+        for (const block of blocks.sealed) if (isWithin(block, range)) own.push(block);
+        for (const block of blocks.open) if (block.ticks > 0 && isWithin(block, range)) own.push(block.view());
       }
+      found.push(...own.sort((a, b) => a.number - b.number));
     }
+    // One metric after the other asks for the same source; samples that come meanwhile are not part of this view.
+    this.#blocks.set(source, found);
     return found;
   }
+}
+
+function isWithin(block: Block, range: TimeRange): boolean {
+  return block.lastMs >= range.fromMs && block.firstMs <= range.toMs;
 }
 
 function collectBlock(block: Block, source: Source, metric: MatchedMetric, read: Read): void {

@@ -27,7 +27,7 @@ import { HeadNames, listLabelNames, listLabelValues, listSeries, type SeriesPlac
 import type { NameIndex } from './names.ts';
 import { SequenceRanges } from '../model/ranges.ts';
 import { DEFAULT_LIMITS, newCounters, type StoreCounters, type StoreLimits, type StoreOptions } from './options.ts';
-import { type Damage, spanOf } from './partition.ts';
+import { type Damage, type Partition, spanOf } from './partition.ts';
 import { PartitionView } from './partition-view.ts';
 import { Partitions } from './partitions.ts';
 import { Received, STATE_PREFIX } from './received.ts';
@@ -275,12 +275,12 @@ class LevelStore implements Store {
   }
 
   async *select(matchers: readonly Matcher[], range: TimeRange, hints: SelectHints, signal: AbortSignal): AsyncGenerator<ColumnBatch> {
-    // Both at one moment: what is not in this view of the head is in chunks of this cut or before.
-    const head = new HeadView(this.#head);
-    const { cutThrough } = this.#background;
-    const partitions = await this.#partitions.acquireRange(range.fromMs, range.toMs);
+    const partitions = await this.#acquire(range);
     try {
-      yield* select([...partitions.map((partition) => new PartitionView(partition, cutThrough)), head], matchers, range, hints, signal);
+      // All at one moment: what is not in this view of the head is in chunks of this cut or before, in one of these partitions.
+      const { cutThrough } = this.#background;
+      const places = [...partitions.map((partition) => new PartitionView(partition, cutThrough)), new HeadView(this.#head)];
+      yield* select(places, matchers, range, hints, signal);
     } finally {
       for (const partition of partitions) this.#partitions.release(partition);
     }
@@ -381,12 +381,22 @@ class LevelStore implements Store {
   }
 
   async #withPlaces<T>(range: TimeRange, read: (places: readonly SeriesPlace[]) => Promise<T>): Promise<T> {
-    const head = new HeadNames(this.#head);
-    const { cutThrough } = this.#background;
-    const partitions = await this.#partitions.acquireRange(range.fromMs, range.toMs);
+    const partitions = await this.#acquire(range);
     try {
-      return await read([...partitions.map((partition) => new PartitionView(partition, cutThrough)), head]);
+      const { cutThrough } = this.#background;
+      // The head first: it is read before anything is waited for, as of the same moment.
+      return await read([new HeadNames(this.#head), ...partitions.map((partition) => new PartitionView(partition, cutThrough))]);
     } finally {
+      for (const partition of partitions) this.#partitions.release(partition);
+    }
+  }
+
+  /** The partitions of a range as of the last cut: one that ends meanwhile may have made another day's. */
+  async #acquire(range: TimeRange): Promise<Partition[]> {
+    for (;;) {
+      const { cutThrough } = this.#background;
+      const partitions = await this.#partitions.acquireRange(range.fromMs, range.toMs);
+      if (cutThrough === this.#background.cutThrough) return partitions;
       for (const partition of partitions) this.#partitions.release(partition);
     }
   }
@@ -401,19 +411,23 @@ class LevelStore implements Store {
   /** Brings the generations of the last run into memory, in order, while new frames are taken already. */
   async #warmUp(generations: readonly WalGeneration[]): Promise<void> {
     for (const generation of generations) {
-      for await (const part of generation.scan()) {
-        const frames = part.frames.filter((frame) => this.#isFirst(frame));
-        this.#decoder.push(generation.number, frames);
-        if (this.#decoder.pendingBytes > this.#limits.undecodedBytesMax / 2) await this.#decoder.drain();
-        if (this.#isClosing()) return generation.close();
-      }
+      if (!this.#isClosing()) await this.#replay(generation);
       await generation.close();
-      this.#background.cut(generation);
+      if (!this.#isClosing()) this.#background.cut(generation);
     }
     await this.#decoder.drain();
     this.#replayed.clear();
     this.#dictionariesInLog.clear();
     if (!this.#isClosing()) this.#state = 'ready';
+  }
+
+  async #replay(generation: WalGeneration): Promise<void> {
+    for await (const part of generation.scan()) {
+      const frames = part.frames.filter((frame) => this.#isFirst(frame));
+      this.#decoder.push(generation.number, frames);
+      if (this.#decoder.pendingBytes > this.#limits.undecodedBytesMax / 2) await this.#decoder.drain();
+      if (this.#isClosing()) return;
+    }
   }
 
   /** A frame whose commit failed may stand in the log and again where it was sent anew: the first counts. */
