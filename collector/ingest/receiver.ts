@@ -47,10 +47,16 @@ export interface FrameSource {
 }
 
 type AckRange = { readonly epoch: EpochState; readonly lane: number; from: number; to: number };
-type Batch = { frames: VerifiedFrame[]; sources: Set<FrameSource>; acks: Map<FrameSource, AckRange[]>; documents: Promise<void>[]; bytes: number };
+type Batch = {
+  frames: VerifiedFrame[];
+  sources: Set<FrameSource>;
+  acks: Map<FrameSource, AckRange[]>;
+  documents: Promise<void>[];
+  bytes: number;
+};
 
 export type Horizon = {
-  /** Oldest sample time still taken, ms; -Infinity when everything is. */
+  /** Oldest sample time still taken, ms. */
   oldestMs(nowMs: number): number;
   /** Newest, ms. */
   newestMs(nowMs: number): number;
@@ -60,6 +66,8 @@ export type Horizon = {
 const PENDING_BYTES_MAX = 64 * 1024 * 1024;
 /** A frame whose first sample is older than this when it arrives came late: beyond any flush interval of a live agent. */
 const LATE_MS = 30_000;
+/** The end of the year 9999: what dates, folder names and people can still write. */
+const ANY_TIME_MS_MAX = Date.UTC(9999, 11, 31);
 /** Refused frames in one session before it is ended: a peer that sends only garbage costs a signature check each. */
 const REFUSED_PER_SESSION_MAX = 1000;
 
@@ -98,7 +106,6 @@ export class Receiver {
     const read = readFrame(bytes);
     if (!read.ok) {
       // Without a readable header there is nothing to refuse by number: the peer does not speak the protocol.
-      countRefused(this.#counters, read.code);
       from.end(read.code, read.detail);
       return;
     }
@@ -135,7 +142,7 @@ export class Receiver {
     const nowMs = this.#nowMs();
     const correctionMs = epoch.corrections.get(header.clockSegment) ?? 0;
     const timeMs = header.timeMs + correctionMs;
-    if (timeMs > this.#horizon.newestMs(nowMs)) return fail('time_range', `samples of ${new Date(timeMs).toISOString()} lie in the future`);
+    if (timeMs > this.#horizon.newestMs(nowMs)) return fail('time_range', `samples of ${timeMs} ms since 1970 lie in the future`);
     if (timeMs < this.#horizon.oldestMs(nowMs)) return fail('time_range', 'the samples are older than what is kept');
     const filed = this.#fileDocument(from, view, correctionMs, nowMs);
     if (!filed.ok) return filed;
@@ -286,7 +293,6 @@ export class Receiver {
   }
 
   #refuse(from: FrameSource, view: FrameView, code: ErrorCode, detail: string): void {
-    countRefused(this.#counters, code);
     const refusals = (this.#refusals.get(from) ?? 0) + 1;
     this.#refusals.set(from, refusals);
     const { header } = view;
@@ -295,13 +301,14 @@ export class Receiver {
       from.end(code, detail);
       return;
     }
+    countRefused(this.#counters, code);
     from.send(encodeControl({ kind: 'refuse', epoch: header.epoch, lane: header.lane, sequence: header.sequence, code }));
   }
 }
 
-/** The horizon of a collector that keeps `ageMs` (undefined: everything, any time is taken). */
+/** The horizon of a collector that keeps `ageMs` (undefined: everything, any time from 1970 on is taken). */
 export function horizonOf(ageMs: number | undefined): Horizon {
-  if (ageMs === undefined) return { oldestMs: () => Number.NEGATIVE_INFINITY, newestMs: () => Number.POSITIVE_INFINITY };
+  if (ageMs === undefined) return { oldestMs: () => 0, newestMs: () => ANY_TIME_MS_MAX };
   return { oldestMs: (nowMs) => nowMs - ageMs, newestMs: (nowMs) => nowMs + FUTURE_MS_MAX };
 }
 

@@ -1,8 +1,9 @@
 /** WebSockets of agents: upgrade, messages to sessions, pings. The only importer of ws in the collector; knows nothing of frames. */
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer, type WebSocket } from 'ws';
-import { FRAME_BYTES_MAX } from '../../protocol/index.ts';
+import { CONTROL_BYTES_MAX, FRAME_BYTES_MAX } from '../../protocol/index.ts';
 import type { Peer } from './session.ts';
 import type { Sessions } from './sessions.ts';
 
@@ -10,6 +11,8 @@ import type { Sessions } from './sessions.ts';
 const PING_MS = 15_000;
 /** An agent that does not read its acks is cut off here; it reconnects and is told again. */
 const UNSENT_BYTES_MAX = 4 * 1024 * 1024;
+/** Bytes of a connection before its first message is whole: a hello and the request that opened the WebSocket. */
+const STRANGER_BYTES_MAX = CONTROL_BYTES_MAX + 64 * 1024;
 const CLOSE_TRY_LATER = 1013;
 
 export class AgentSockets {
@@ -27,7 +30,7 @@ export class AgentSockets {
 
   /** Takes over an HTTP upgrade for the agents' path. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    this.#server.handleUpgrade(request, socket, head, (websocket) => this.#connected(websocket, request.socket.remoteAddress ?? ''));
+    this.#server.handleUpgrade(request, socket, head, (websocket) => this.#connected(websocket, request.socket));
   }
 
   async close(): Promise<void> {
@@ -36,18 +39,30 @@ export class AgentSockets {
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
   }
 
-  #connected(websocket: WebSocket, address: string): void {
+  #connected(websocket: WebSocket, socket: Socket): void {
     websocket.binaryType = 'nodebuffer';
-    // A protocol error of the peer is followed by close; without a listener it would end the process.
-    websocket.on('error', () => websocket.terminate());
-    const session = this.#sessions.accept(peerOf(websocket, address));
+    const session = this.#sessions.accept(peerOf(websocket, socket.remoteAddress ?? ''));
     if (session === undefined) {
+      websocket.on('error', () => websocket.terminate());
       websocket.close(CLOSE_TRY_LATER, 'too many new connections');
       return;
     }
     this.#alive.add(websocket);
+    // ws has sent its own close code (1009 for a message above the limit) and reads no further.
+    websocket.on('error', (error: Error & { code?: string }) => {
+      session.end(error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH' ? 'frame_oversized' : 'control_malformed', error.message);
+      websocket.terminate();
+    });
     websocket.on('pong', () => this.#alive.add(websocket));
+    // A stranger's first message is a hello: what grows beyond one is not waited for.
+    const guard = (): void => {
+      if (socket.bytesRead <= STRANGER_BYTES_MAX) return;
+      session.end('handshake_malformed', 'the first message is too long for a hello');
+      websocket.terminate();
+    };
+    socket.on('data', guard);
     websocket.on('message', (data: Buffer, isBinary) => {
+      socket.off('data', guard);
       this.#alive.add(websocket);
       if (isBinary) session.message(data);
       else session.end('control_malformed', 'messages are binary');
