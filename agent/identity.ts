@@ -95,7 +95,7 @@ export class Identity {
       throw new AgentError(
         'identity_other_fleet',
         `cannot start: ${file} is enrolled with another collector than the one that made this enrolment token; ` +
-          'remove the token to stay with the old one, or run "picket agent --new-identity" to leave it',
+          `remove the token to stay with the old one, or delete ${file} to leave it`,
       );
     }
     const machineId = readMachineId(options.rootfs) ?? kept?.machineId;

@@ -52,6 +52,17 @@ async function coverage(collector: CollectorProcess, host: string): Promise<Char
   return answer.coverage;
 }
 
+/** What the collector knows, for the one who reads a failure. */
+async function storyOf(collector: CollectorProcess, host: string): Promise<string> {
+  try {
+    const metrics = await fetch(`${collector.url}/metrics`, { headers: { authorization: `Bearer ${collector.token}` } });
+    const counted = (await metrics.text()).split('\n').filter((line) => /^picket_(ingest|store)/.test(line) && !line.endsWith(' 0'));
+    return [JSON.stringify(await api(collector, '/api/v1/hosts')), JSON.stringify(await coverage(collector, host)), ...counted].join('\n');
+  } catch (error) {
+    return `the collector does not answer: ${(error as Error).message}`;
+  }
+}
+
 async function pause(ms: number): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, ms));
 }
@@ -82,6 +93,10 @@ describe('faults of real processes', { concurrency: 3 }, () => {
         20_000,
         300,
       );
+    } catch (error) {
+      const story = await storyOf(collector, 'survivor');
+      const words = [(error as Error).message, story, 'agent:', agent.output(), 'collector:', collector.output()];
+      throw new Error(words.join('\n'), { cause: error });
     } finally {
       await agent.end();
       await collector.end();
