@@ -84,7 +84,7 @@ test('neither enrolled nor given a token: the sentence says how to make one', (t
 test('a token of another collector is not taken while enrolled with one', (t) => {
   const { options } = scene(t);
   Identity.open(options).enrol({ fleetId: FLEET, collectorKey: new Uint8Array(32), name: 'alpha' });
-  refuses('identity_other_fleet', /--new-identity/, () => Identity.open({ ...options, enrollToken: tokenOf(OTHER_FLEET) }));
+  refuses('identity_other_fleet', /delete .*identity.json/, () => Identity.open({ ...options, enrollToken: tokenOf(OTHER_FLEET) }));
 });
 
 test('a key that others can read is refused, with the command that mends it', (t) => {
