@@ -1,6 +1,7 @@
 /** `npm start`: the page is built, then collector and an agent of this host run as two processes under a supervisor. */
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { agentConfig } from '../agent/config.ts';
 import { collectorConfig, type CollectorConfig } from '../collector/config.ts';
@@ -16,6 +17,8 @@ import { version } from './version.ts';
 const PICKET = join(import.meta.dirname, 'picket.ts');
 /** The agent does not depend on the collector: after this time it starts without waiting for it, and keeps what it gathers. */
 const AGENT_WAIT_MS = 5000;
+/** The agent needs no code made from strings, and msgpack is where an attacker would want it. The collector's web server does. */
+const AGENT_FLAGS = ['--disallow-code-generation-from-strings'];
 
 type Environment = Readonly<Record<string, string | undefined>>;
 type Log = ReturnType<typeof logger>;
@@ -30,7 +33,7 @@ async function start(environment: Environment): Promise<number> {
   });
   const terminal = process.stdout.isTTY;
   const log = logger('picket', { level: config.logLevel, terminal });
-  await buildPage(log);
+  await prepare(log);
   return run(environment, config, { agentDir, log, terminal });
 }
 
@@ -76,9 +79,7 @@ async function run(
 }
 
 function plan(name: 'collector' | 'agent', environment: () => Environment): ChildPlan {
-  // The agent needs no code made from strings, and msgpack is where an attacker would want it. The collector's web server does.
-  const flags = name === 'agent' ? ['--disallow-code-generation-from-strings'] : [];
-  return { name, command: process.execPath, args: [...flags, PICKET, name], environment };
+  return { name, command: process.execPath, args: [...(name === 'agent' ? AGENT_FLAGS : []), PICKET, name], environment };
 }
 
 /** The agent of this host enrols itself with the token that the collector leaves in its data folder. `url` is where the collector says it listens. */
@@ -110,15 +111,26 @@ function tell(event: SupervisorEvent, log: Log): void {
     );
 }
 
-/** In a process of its own: the builder is large, and the supervisor stays for months. */
-async function buildPage(log: Log): Promise<void> {
-  const script = `const { buildPage } = await import(${JSON.stringify(join(import.meta.dirname, 'page.ts'))}); await buildPage(${JSON.stringify(ROOT)});`;
-  const child = spawn(process.execPath, ['--input-type=module', '--eval', script], { stdio: ['ignore', 'ignore', 'inherit'] });
+/** In processes of their own: what builds is large, and the supervisor stays for months. After an installation the programs are compiled, too. */
+async function prepare(log: Log): Promise<void> {
+  const compiled = join(ROOT, 'node_modules', '.cache', `compiled-${version()}`);
+  const first = !existsSync(compiled);
+  await Promise.all([
+    prepareIn([], first ? ['page', 'collector'] : ['page'], log),
+    // The cache holds for the very flags alone.
+    ...(first ? [prepareIn(AGENT_FLAGS, ['agent'], log)] : []),
+  ]);
+  if (first) await writeFile(compiled, '').catch((error: unknown) => log.debug({ err: error }, 'the checkout cannot be written: no cache'));
+}
+
+async function prepareIn(flags: readonly string[], what: readonly string[], log: Log): Promise<void> {
+  const args = [...flags, join(import.meta.dirname, 'prepare.ts'), ...what];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'inherit'] });
   const code = await new Promise<number | null>((done) => {
     child.once('error', () => done(null));
     child.once('exit', done);
   });
-  if (code !== 0) log.error({ code }, 'the page could not be built; everything else runs without it');
+  if (code !== 0) log.error({ code, what }, 'the page could not be built; everything else runs without it');
 }
 
 function nonEmpty(text: string | undefined): string | undefined {

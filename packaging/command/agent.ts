@@ -105,7 +105,7 @@ async function report(config: AgentConfig, io: Io, signal: AbortSignal): Promise
  * What makes an agent small, set before its code is loaded. Compilers that trade memory for speed cost 15 MB and save a tenth of a CPU that is used for
  * 3 ms a second; a young generation of 1 MB holds a tick. msgpackr reads its variable when it is loaded: its native part would be 6 MB more.
  */
-function loadAgent(): Promise<typeof import('../../agent/main.ts')> {
+export function loadAgent(): Promise<typeof import('../../agent/main.ts')> {
   for (const flag of ['--no-opt', '--no-maglev', '--no-sparkplug', '--max-semi-space-size=1', '--semi-space-growth-factor=1'])
     setFlagsFromString(flag);
   process.env['MSGPACKR_NATIVE_ACCELERATION_DISABLED'] = 'true';
