@@ -6,6 +6,15 @@ const TRUSTED_OFFSET_MS = 2000;
 
 type ClockRecord = { readonly offsetMs: number; readonly correctionMs: number; readonly fixedMs: number };
 
+/**
+ * How far a clock is off at least that showed `wallMs` at some moment between the two of ours: 0 if it may be right. A slow line must not make a right
+ * clock wrong.
+ */
+export function offsetOf(wallMs: number, earliestMs: number, latestMs: number): number {
+  if (wallMs < earliestMs) return wallMs - earliestMs;
+  return wallMs > latestMs ? wallMs - latestMs : 0;
+}
+
 export class ClockSegments {
   readonly #records: RecordStore;
   readonly #nowMs: () => number;
@@ -27,10 +36,9 @@ export class ClockSegments {
   }
 
   /** Fixes the correction of the segment that an agent is in now, or gives the one fixed before. Whole seconds, so that ticks stay on them. */
-  async fix(agentId: AgentId, epoch: Epoch, segment: number, agentWallMs: number): Promise<number> {
+  async fix(agentId: AgentId, epoch: Epoch, segment: number, offsetMs: number): Promise<number> {
     const id = `${agentId}/${epoch}/${segment}`;
     const nowMs = this.#nowMs();
-    const offsetMs = agentWallMs - nowMs;
     const correctionMs = Math.abs(offsetMs) <= TRUSTED_OFFSET_MS ? 0 : -Math.round(offsetMs / 1000) * 1000;
     if (await this.#records.putIfAbsent<ClockRecord>('clock', id, { offsetMs, correctionMs, fixedMs: nowMs })) return correctionMs;
     return (await this.#records.get<ClockRecord>('clock', id))?.value.correctionMs ?? correctionMs;

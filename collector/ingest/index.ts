@@ -43,7 +43,7 @@ export async function openIngest(options: IngestOptions): Promise<Ingest> {
   const agents = await Agents.open(records, nowMs);
   const presence = await Presence.open({ agents, records, nowMs });
   const reach: Reach = presence;
-  const ledger = await Ledger.open({ records, reach, nowMs });
+  const ledger = await Ledger.open({ records, appender: store, reach, nowMs });
   const names = { fleetId: identity.fleetId, isHost: (name: string) => agents.byName(name) !== undefined };
   const receiver = new Receiver({ appender: store, ledger, names, counters, horizon: horizonOf(options.retentionMs), nowMs });
   const tokens = new EnrollTokens({ records, identity, nowMs });

@@ -1,6 +1,6 @@
 /** What has been received of one connected agent: epochs, lanes, dictionaries, clock segments. In memory while the agent is connected; the store is the truth. */
 import { DIGEST_BYTES } from '../../protocol/index.ts';
-import type { AgentId, Epoch, EpochReceived } from '../model/ports.ts';
+import type { AgentId, Epoch, EpochReceived, SequenceRange } from '../model/ports.ts';
 import { SequenceRanges } from '../model/ranges.ts';
 
 export type LaneState = {
@@ -8,8 +8,12 @@ export type LaneState = {
   ranges: SequenceRanges;
   lastSequence: number;
   lastDigest: Uint8Array;
-  /** Everything below has been accounted for as received or missing. */
+  /** As the agent stated it: everything below came or never will. */
   floor: number;
+  /** Below the floor, never came, and no gap in the ledger names it yet. */
+  missing: SequenceRange[];
+  /** Up to where the store's ranges are closed. */
+  collapsed: number;
 };
 
 export type EpochState = {
@@ -69,5 +73,5 @@ export function epochOfBytes(state: AgentState, bytes: Uint8Array): EpochState {
 }
 
 function newLane(): LaneState {
-  return { ranges: new SequenceRanges(), lastSequence: -1, lastDigest: new Uint8Array(DIGEST_BYTES), floor: 0 };
+  return { ranges: new SequenceRanges(), lastSequence: -1, lastDigest: new Uint8Array(DIGEST_BYTES), floor: 0, missing: [], collapsed: 0 };
 }

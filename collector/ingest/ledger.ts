@@ -5,7 +5,8 @@
 import { createHash } from 'node:crypto';
 import type { AgentEvent, OtherEvent } from '../../protocol/index.ts';
 import { addSpan, clip, subtract, type Coverage, type CoverageGap, type Span } from '../model/coverage.ts';
-import type { AgentId, Epoch, RecordStore, SequenceRange, StoreLoss } from '../model/ports.ts';
+import type { AgentId, Appender, Epoch, RecordStore, SequenceRange, StoreLoss } from '../model/ports.ts';
+import { SequenceRanges } from '../model/ranges.ts';
 import type { Agent } from './agents.ts';
 
 export type GapRecord = {
@@ -37,6 +38,8 @@ const LATE_SPANS_MAX = 1000;
 /** Late frames of one backlog are neighbours: the span of one off-line frame. */
 const LATE_JOIN_MS = 70_000;
 const GAPS_PER_AGENT_MAX = 5000;
+/** Of all agents. What has no place is asked for again when its agent next connects. */
+const UNEXPLAINED_MAX = 5000;
 const COVERAGE_GAPS_MAX = 10_000;
 const WRITE_LATE_MS = 5000;
 const INVENTORY_BYTES_MAX = 256 * 1024;
@@ -60,20 +63,24 @@ export class Ledger {
   readonly #nowMs: () => number;
   readonly #gaps = new Map<AgentId, Map<string, GapRecord>>();
   readonly #late = new Map<AgentId, Late>();
-  readonly #unexplained: Unexplained[] = [];
+  readonly #began = new Map<AgentId, { readonly epoch: Epoch; readonly newestMs: number }>();
+  /** By what it names, so that an agent that connects again and again is asked once. */
+  readonly #unexplained = new Map<string, Unexplained>();
+  readonly #appender: Pick<Appender, 'received'>;
   #timer: NodeJS.Timeout | undefined;
   dropped = 0;
   /** Turns in which the store did not take what was to be written; it is written in a later one. */
   writeFailures = 0;
 
-  private constructor(records: RecordStore, reach: Reach, nowMs: () => number) {
+  private constructor(records: RecordStore, appender: Pick<Appender, 'received'>, reach: Reach, nowMs: () => number) {
     this.#records = records;
+    this.#appender = appender;
     this.#reach = reach;
     this.#nowMs = nowMs;
   }
 
-  static async open(deps: { records: RecordStore; reach: Reach; nowMs: () => number }): Promise<Ledger> {
-    const ledger = new Ledger(deps.records, deps.reach, deps.nowMs);
+  static async open(deps: { records: RecordStore; appender: Pick<Appender, 'received'>; reach: Reach; nowMs: () => number }): Promise<Ledger> {
+    const ledger = new Ledger(deps.records, deps.appender, deps.reach, deps.nowMs);
     for (const { id, value } of await deps.records.list<GapRecord>('gap')) ledger.#gapsOf(id.slice(0, 32)).set(id, value);
     for (const { id, value } of await deps.records.list<{ late: Span[] }>('delivery'))
       ledger.#late.set(id, { spans: [...value.late], dirty: false });
@@ -138,10 +145,15 @@ export class Ledger {
     nowMs: number,
   ): Promise<void> {
     const cause = { stopped: 'agent_stopped', crashed: 'agent_crashed', rebooted: 'host_rebooted' }[previous.end] ?? 'agent_crashed';
-    // The agent may remember less than arrived here: its note of the last sealed time is a minute old at worst.
-    const newest = this.#reach.newestMs(agent.agentId) ?? 0;
-    const last = previous.lastMs + correctionMs;
-    const fromMs = newest < startMs ? Math.max(last, newest) : last;
+    // The agent may remember less than arrived here: its note of the last sealed time is a minute old at worst. Samples of the new run may have
+    // overtaken this event, then what was known at its first hello counts.
+    const reached = this.#reach.newestMs(agent.agentId) ?? 0;
+    const began = this.#began.get(agent.agentId);
+    const newest = reached < startMs ? reached : began?.epoch === epoch && began.newestMs < startMs ? began.newestMs : 0;
+    const filed = this.#gapsOf(agent.agentId).get(gapId(agent.agentId, `start:${epoch}`));
+    // Neither may know how far the host's data reaches: then the gap is not since 1970. Told again, it does not grow: more was known before.
+    const known = previous.lastMs > 0 || newest > 0 ? Math.max(previous.lastMs + correctionMs, newest) : agent.enrolledMs;
+    const fromMs = Math.max(known, filed?.fromMs ?? 0);
     if (fromMs >= startMs) return;
     const gap = {
       cause,
@@ -160,11 +172,19 @@ export class Ledger {
     await this.#file(agent.agentId, `start:${epoch}`, gap);
   }
 
+  /** A hello of this epoch, before any of its frames: how far the host's data reached when it was heard of first. */
+  began(agentId: AgentId, epoch: Epoch): void {
+    if (this.#began.get(agentId)?.epoch === epoch) return;
+    this.#began.set(agentId, { epoch, newestMs: this.#reach.newestMs(agentId) ?? 0 });
+  }
+
   /** Sequences below the agent's floor that never came. The agent's own ledger may still explain them. */
   missing(agent: HostName, epoch: Epoch, lane: number, ranges: readonly SequenceRange[], fromMs: number, toMs: number): void {
     for (const range of ranges) {
-      if (this.#unexplained.length >= GAPS_PER_AGENT_MAX) this.dropped++;
-      else this.#unexplained.push({ agent, epoch, lane, range, dueMs: this.#nowMs() + EXPLAIN_MS, fromMs, toMs });
+      const key = `${agent.agentId}/${epoch}/${lane}/${range[0]}-${range[1]}`;
+      if (this.#unexplained.has(key)) continue;
+      if (this.#unexplained.size >= UNEXPLAINED_MAX) this.dropped++;
+      else this.#unexplained.set(key, { agent, epoch, lane, range, dueMs: this.#nowMs() + EXPLAIN_MS, fromMs, toMs });
     }
   }
 
@@ -248,8 +268,7 @@ export class Ledger {
   }
 
   async #file(agentId: AgentId, key: string, gap: GapRecord): Promise<void> {
-    // The id sorts by agent and is the same for the same happening, so that filing twice is filing once.
-    const id = `${agentId}/${createHash('sha256').update(key).digest('hex').slice(0, 24)}`;
+    const id = gapId(agentId, key);
     const gaps = this.#gapsOf(agentId);
     const known = gaps.get(id);
     if (known !== undefined && known.toMs === gap.toMs && known.frames === gap.frames && known.fromMs === gap.fromMs) return;
@@ -277,22 +296,30 @@ export class Ledger {
   async #tick(): Promise<void> {
     await this.#writeLate();
     const nowMs = this.#nowMs();
-    for (const hole of this.#unexplained.filter(({ dueMs }) => dueMs <= nowMs)) {
-      if (!this.#isExplained(hole)) await this.#fileUnexplained(hole, nowMs);
-      // Only when it is filed; another turn may have done the same while a slow store kept this one waiting.
-      const at = this.#unexplained.indexOf(hole);
-      if (at >= 0) this.#unexplained.splice(at, 1);
+    for (const [key, hole] of this.#unexplained) {
+      if (hole.dueMs > nowMs) continue;
+      const { agent, epoch, lane, range } = hole;
+      if (!this.isExplained(agent.agentId, epoch, lane, range)) {
+        for (const missing of await this.#stillMissing(hole)) await this.#fileUnexplained({ ...hole, range: missing }, nowMs);
+      }
+      this.#unexplained.delete(key);
     }
   }
 
-  #isExplained(hole: Unexplained): boolean {
-    const named = this.gapsOf(hole.agent.agentId).filter((gap) => gap.epoch === hole.epoch && gap.lane === hole.lane);
-    return (
-      subtract(
-        [hole.range[0], hole.range[1]],
-        named.map((gap): Span => [gap.fromSequence, gap.toSequence]),
-      ).length === 0
-    );
+  /** Whether gaps in the ledger name all of it. */
+  isExplained(agentId: AgentId, epoch: Epoch, lane: number, [from, to]: SequenceRange): boolean {
+    const named: Span[] = [];
+    for (const gap of this.#gaps.get(agentId)?.values() ?? []) {
+      if (gap.epoch === epoch && gap.lane === lane) named.push([gap.fromSequence, gap.toSequence]);
+    }
+    return subtract([from, to], named).length === 0;
+  }
+
+  /** A commit that was under way when it was asked about may have brought it since. */
+  async #stillMissing({ agent, epoch, lane, range }: Unexplained): Promise<readonly SequenceRange[]> {
+    const known = (await this.#appender.received(agent.agentId)).find((candidate) => candidate.epoch === epoch);
+    const ranges = known?.lanes.find((candidate) => candidate.lane === lane)?.ranges ?? [];
+    return SequenceRanges.of(ranges).missing(range[0], range[1]);
   }
 
   async #fileUnexplained(hole: Unexplained, nowMs: number): Promise<void> {
@@ -328,4 +355,9 @@ export class Ledger {
       }
     }
   }
+}
+
+/** Sorts by agent and is the same for the same happening, so that filing twice is filing once. */
+function gapId(agentId: AgentId, key: string): string {
+  return `${agentId}/${createHash('sha256').update(key).digest('hex').slice(0, 24)}`;
 }

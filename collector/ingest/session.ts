@@ -22,15 +22,16 @@ import {
 } from '../../protocol/index.ts';
 import { labelsOf, type Labels } from '../model/labels.ts';
 import type { Appender } from '../model/ports.ts';
-import { SequenceRanges } from '../model/ranges.ts';
+import type { SequenceRanges } from '../model/ranges.ts';
 import type { Agent, Agents } from './agents.ts';
-import type { ClockSegments } from './clock-segments.ts';
+import { offsetOf, type ClockSegments } from './clock-segments.ts';
 import { countRefused, type IngestCounters } from './counters.ts';
 import type { CollectorIdentity } from './identity.ts';
 import { epochOf, newAgentState, type AgentState } from './lanes.ts';
 import type { Ledger } from './ledger.ts';
 import type { Presence } from './presence.ts';
 import type { FrameSource, Receiver } from './receiver.ts';
+import { settleEnded, settleFloors, type SettlementDeps } from './settlement.ts';
 import type { EnrollTokens } from './tokens.ts';
 
 /** The socket as a session sees it. */
@@ -96,6 +97,9 @@ export class Session implements FrameSource {
   /** What the agent said last that it holds, until all of it has come. */
   #held: readonly HeldEpoch[] = [];
   #clockOffsetMs = 0;
+  #helloOffsetMs = 0;
+  /** What came while a clock segment's base was made durable. */
+  #parked: Uint8Array[] | undefined;
   #revision = 0;
 
   constructor(deps: SessionDeps, peer: Peer) {
@@ -130,13 +134,14 @@ export class Session implements FrameSource {
   /** A message of the peer, whole. */
   message(bytes: Uint8Array): void {
     if (this.#phase === 'open') {
-      if (isControl(bytes)) this.#control(bytes);
+      if (this.#parked !== undefined) this.#parked.push(bytes);
+      else if (isControl(bytes)) this.#control(bytes);
       else this.#deps.receiver.receive(this, bytes);
       return;
     }
     if (this.#phase === 'challenged') {
       this.#phase = 'opening';
-      this.#open(bytes).catch((error: unknown) => this.end('store_failed', (error as Error).message));
+      this.#open(bytes, this.#deps.nowMs()).catch((error: unknown) => this.end('store_failed', (error as Error).message));
       return;
     }
     if (this.#phase === 'opening') this.end('handshake_malformed', 'the agent spoke before it was welcome');
@@ -191,7 +196,7 @@ export class Session implements FrameSource {
     this.#deps.table.ended(this);
   }
 
-  async #open(bytes: Uint8Array): Promise<void> {
+  async #open(bytes: Uint8Array, arrivedMs: number): Promise<void> {
     const { counters } = this.#deps;
     const decoded = decodeHello(this.#challenge, bytes);
     if (!decoded.ok) {
@@ -212,6 +217,8 @@ export class Session implements FrameSource {
     }
     // The same agent again: its old socket is half open or its process is new.
     other?.leave();
+    this.#helloOffsetMs = offsetOf(hello.wallMs, this.#challenge.value.timeMs, arrivedMs);
+    this.#clockOffsetMs = this.#helloOffsetMs;
     this.#hello = hello;
     this.#agent = agent;
     this.#source = labelsOf({ job: 'node', instance: agent.name });
@@ -226,8 +233,7 @@ export class Session implements FrameSource {
     this.#phase = 'open';
     counters.sessionsOpened++;
     this.#deps.table.opened(this);
-    this.#deps.presence.connected(agent.agentId, hello.agentVersion, hello.wallMs - this.#deps.nowMs());
-    this.#clockOffsetMs = hello.wallMs - this.#deps.nowMs();
+    this.#deps.presence.connected(agent.agentId, hello.agentVersion, this.#clockOffsetMs);
     this.#held = hello.held;
     this.#reportHeld();
     this.send(encodeWelcome(this.#challenge, decoded.value, this.#welcome(hello), this.#deps.identity.sign));
@@ -278,39 +284,28 @@ export class Session implements FrameSource {
     const state = newAgentState(agent.agentId, received);
     for (const [epoch, segments] of corrections) for (const [segment, ms] of segments) epochOf(state, epoch).corrections.set(segment, ms);
     const current = epochOf(state, Buffer.from(hello.epoch).toString('hex'));
-    current.corrections.set(hello.clockSegment, await clocks.fix(agent.agentId, current.epoch, hello.clockSegment, hello.wallMs));
+    current.corrections.set(hello.clockSegment, await clocks.fix(agent.agentId, current.epoch, hello.clockSegment, this.#clockOffsetMs));
     return state;
   }
 
   /** Below an agent's floor nothing comes any more: what is missing there is a gap, and epochs that it no longer holds are over. */
   async #settleHeld(agent: Agent, hello: Hello): Promise<void> {
-    this.#settleFloors(agent, hello.held);
-    const held = new Set(hello.held.map(({ epoch }) => Buffer.from(epoch).toString('hex')));
-    held.add(Buffer.from(hello.epoch).toString('hex'));
-    for (const epoch of this.state.epochs.keys()) {
-      if (held.has(epoch)) continue;
+    const settlement = this.#settlement(agent);
+    settleFloors(settlement, hello.held);
+    const held = new Map(hello.held.map((of) => [Buffer.from(of.epoch).toString('hex'), of]));
+    const running = Buffer.from(hello.epoch).toString('hex');
+    this.#deps.ledger.began(agent.agentId, running);
+    for (const [epoch, state] of this.state.epochs) {
+      if (epoch === running || !settleEnded(settlement, state, held.get(epoch))) continue;
       this.#deps.appender.forget(agent.agentId, epoch);
       await this.#deps.clocks.forget(agent.agentId, epoch);
       this.state.epochs.delete(epoch);
     }
   }
 
-  #settleFloors(agent: Agent, held: readonly HeldEpoch[]): void {
+  #settlement(agent: Agent): SettlementDeps {
     const { appender, ledger, presence, nowMs } = this.#deps;
-    for (const { epoch, lanes } of held) {
-      const state = epochOf(this.state, Buffer.from(epoch).toString('hex'));
-      for (const { lane, floor, oldestMs } of lanes) {
-        const into = state.lanes[lane as 0 | 1 | 2];
-        if (floor <= into.floor) continue;
-        const missing = into.ranges.missing(into.floor, floor);
-        const fromMs = presence.newestMs(agent.agentId) ?? agent.enrolledMs;
-        if (missing.length > 0) ledger.missing(agent, state.epoch, lane, missing, fromMs, oldestMs > 0 ? oldestMs : nowMs());
-        into.floor = floor;
-        into.ranges.addRange(0, floor);
-        into.lastSequence = Math.max(into.lastSequence, floor - 1);
-        appender.collapse(agent.agentId, state.epoch, lane, floor);
-      }
-    }
+    return { appender, ledger, agent, state: this.state, newestMs: presence.newestMs(agent.agentId) ?? agent.enrolledMs, nowMs: nowMs() };
   }
 
   #welcome(hello: Hello) {
@@ -338,18 +333,23 @@ export class Session implements FrameSource {
 
   async #heard(message: State): Promise<void> {
     this.#deps.presence.seen(this.agent.agentId);
-    this.#settleFloors(this.agent, message.held);
+    settleFloors(this.#settlement(this.agent), message.held);
     this.#clockOffsetMs = message.wallMs - this.#deps.nowMs();
     this.#held = message.held;
     this.#reportHeld();
-    const epoch = epochOf(this.state, Buffer.from((this.#hello as Hello).epoch).toString('hex'));
+    const hello = this.#hello as Hello;
+    const epoch = epochOf(this.state, Buffer.from(hello.epoch).toString('hex'));
     if (epoch.corrections.has(message.clockSegment)) return;
-    // Frames of the new segment wait in the socket until its base is durable.
+    // Frames of the new segment wait until its base is durable: in the socket, and those that had been read from it already, here.
+    const parked: Uint8Array[] = [];
+    this.#parked = parked;
     this.pause();
-    epoch.corrections.set(
-      message.clockSegment,
-      await this.#deps.clocks.fix(this.agent.agentId, epoch.epoch, message.clockSegment, message.wallMs),
-    );
+    // By how far the clock was stepped the agent knows exactly; how long its message was on its way nobody does.
+    const offsetMs = this.#helloOffsetMs + message.clockBaseMs - hello.clockBaseMs;
+    const correctionMs = await this.#deps.clocks.fix(this.agent.agentId, epoch.epoch, message.clockSegment, offsetMs);
+    epoch.corrections.set(message.clockSegment, correctionMs);
+    this.#parked = undefined;
+    for (const bytes of parked) this.message(bytes);
     this.resume();
   }
 
