@@ -4,7 +4,7 @@
  */
 import { asBytes, asCount, asFields, asInteger, asList, asText, type Fields } from './check.ts';
 import { ERROR_CODES, fail, ok, type ErrorCode, type Result } from './errors.ts';
-import { ACK_RANGES_MAX, CONTROL_BYTES_MAX, HINTS_MAX, LABELS_PER_SERIES_MAX, METRIC_NAME_BYTES_MAX } from './limits.ts';
+import { ACK_RANGES_MAX, CONTROL_BYTES_MAX, EPOCHS_HELD_MAX, HINTS_MAX, LABELS_PER_SERIES_MAX, METRIC_NAME_BYTES_MAX } from './limits.ts';
 import { pack, unpack } from './msgpack.ts';
 import { ID_BYTES, Purpose, sha256, SIGNATURE_BYTES, type Signer, type Verifier } from './sign.ts';
 
@@ -88,7 +88,6 @@ export type ControlMessage = Ack | Need | Refuse | Credit | State | SealedConfig
 
 /** A live watch is renewed more often than this; one that is not ends by itself. */
 const LIVE_MS_MAX = 5 * 60 * 1000;
-const EPOCHS_HELD_MAX = 4096;
 const ERROR_CODE_SET = new Set<string>(ERROR_CODES);
 
 /** True for a message that is not a frame. */

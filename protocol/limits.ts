@@ -32,6 +32,8 @@ export const SEQUENCE_AHEAD_MAX = 10_000_000;
 export const ACK_RANGES_MAX = 1024;
 /** Depth of nested msgpack, checked before any decoder runs. `payload_malformed`. */
 export const MSGPACK_DEPTH_MAX = 16;
+/** Epochs that hello and state may name as held, all lanes of each within a control message. `control_malformed`. */
+export const EPOCHS_HELD_MAX = 1024;
 /** Host name bytes (a DNS name's bound). */
 export const HOST_NAME_BYTES_MAX = 253;
 /** A handshake must be over within this time. `handshake_timeout`. */

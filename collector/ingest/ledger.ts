@@ -38,6 +38,8 @@ const LATE_SPANS_MAX = 1000;
 /** Late frames of one backlog are neighbours: the span of one off-line frame. */
 const LATE_JOIN_MS = 70_000;
 const GAPS_PER_AGENT_MAX = 5000;
+/** Oldest of them that go when there are more. */
+const GAPS_FORGOTTEN = 500;
 /** Of all agents. What has no place is asked for again when its agent next connects. */
 const UNEXPLAINED_MAX = 5000;
 const COVERAGE_GAPS_MAX = 10_000;
@@ -110,6 +112,7 @@ export class Ledger {
     correctionMs: number,
     nowMs: number,
   ): Promise<void> {
+    const filed = new Map<string, GapRecord>();
     for (const event of events) {
       if (event.type === 'gap') {
         const { cause, lane, fromSequence, toSequence, frames, samples, bytes } = event;
@@ -129,11 +132,13 @@ export class Ledger {
           bytes,
           filedMs: nowMs,
         };
-        await this.#file(agent.agentId, `agent:${event.epoch}:${event.id}`, gap);
+        filed.set(`agent:${event.epoch}:${event.id}`, gap);
       } else if (event.type === 'start' && event.previous !== undefined) {
         await this.#fileDowntime(agent, epoch, event.previous, event.atMs + correctionMs, correctionMs, nowMs);
       }
     }
+    // All at once: they share a synced write, and a frame of thousands takes no longer than one of a few.
+    await Promise.all([...filed].map(([key, gap]) => this.#file(agent.agentId, key, gap)));
   }
 
   async #fileDowntime(
@@ -279,12 +284,17 @@ export class Ledger {
     if (gaps.size > GAPS_PER_AGENT_MAX) await this.#forgetOldest(gaps);
   }
 
+  /** Many at a time: looking for the oldest costs as much for one as for all. */
   async #forgetOldest(gaps: Map<string, GapRecord>): Promise<void> {
-    const oldest = [...gaps].reduce((a, b) => (a[1].toMs <= b[1].toMs ? a : b));
-    const stored = await this.#records.get('gap', oldest[0]);
-    if (stored !== undefined) await this.#records.delete('gap', oldest[0], stored.version);
-    gaps.delete(oldest[0]);
-    this.dropped++;
+    const oldest = [...gaps].toSorted(([, a], [, b]) => a.toMs - b.toMs).slice(0, GAPS_FORGOTTEN);
+    for (const [id] of oldest) gaps.delete(id);
+    this.dropped += oldest.length;
+    await Promise.all(
+      oldest.map(async ([id]) => {
+        const stored = await this.#records.get('gap', id);
+        if (stored !== undefined) await this.#records.delete('gap', id, stored.version);
+      }),
+    );
   }
 
   #gapsOf(agentId: AgentId): Map<string, GapRecord> {

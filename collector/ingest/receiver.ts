@@ -10,6 +10,7 @@ import {
   decodeEvents,
   digestOf,
   encodeControl,
+  EPOCHS_HELD_MAX,
   fail,
   FrameKind,
   FUTURE_MS_MAX,
@@ -68,6 +69,10 @@ const PENDING_BYTES_MAX = 64 * 1024 * 1024;
 const LATE_MS = 30_000;
 /** The end of the year 9999: what dates, folder names and people can still write. */
 const ANY_TIME_MS_MAX = Date.UTC(9999, 11, 31);
+/** Epochs of one agent that a session keeps apart: what it may name as held, and as many again. */
+export const EPOCHS_MAX = 2 * EPOCHS_HELD_MAX;
+/** Of events or an inventory, unpacked: they are decoded here and now, and everybody's commit waits for their filing. */
+const DOCUMENT_BYTES_MAX = 1024 * 1024;
 /** Refused frames in one session before it is ended: a peer that sends only garbage costs a signature check each. */
 const REFUSED_PER_SESSION_MAX = 1000;
 
@@ -119,9 +124,10 @@ export class Receiver {
     const { header } = view;
     if (Buffer.compare(header.agentId, from.agent.agentIdBytes) !== 0) return fail('frame_agent', 'this frame is of another agent');
     if (Buffer.compare(header.fleetId, this.#names.fleetId) !== 0) return fail('frame_fleet', 'this frame is of another fleet');
-    const epoch = epochOfBytes(from.state, header.epoch);
     const digest = digestOf(view.bytes);
     if (!verifyFrame(view, digest, from.agent.verify)) return fail('signature_invalid', 'the signature does not fit this frame and key');
+    const epoch = epochOfBytes(from.state, header.epoch);
+    if (from.state.epochs.size > EPOCHS_MAX) return fail('frame_epoch', `this session has had frames of ${EPOCHS_MAX} epochs`);
     if (header.kind === FrameKind.dictionary) return this.#takeDictionary(from, epoch, view, digest);
     const lane = epoch.lanes[header.lane as 0 | 1 | 2];
     const { sequence } = header;
@@ -194,23 +200,34 @@ export class Receiver {
       return fail('frame_kind', `frames of kind ${kind} are not taken by this collector yet`);
     const payload = payloadOf(view);
     if (!payload.ok) return payload;
+    if (payload.value.length > DOCUMENT_BYTES_MAX)
+      return fail('payload_malformed', `events and inventories have at most ${DOCUMENT_BYTES_MAX} bytes`);
     if (kind === FrameKind.events) {
       const events = decodeEvents(payload.value);
       if (!events.ok) return events;
       const epoch = Buffer.from(view.header.epoch).toString('hex');
-      this.#await(this.#ledger.events(from.agent, epoch, events.value, correctionMs, nowMs));
+      this.#await(from, this.#ledger.events(from.agent, epoch, events.value, correctionMs, nowMs));
       return ok(undefined);
     }
     const inventory = unpack(payload.value, 'payload_malformed');
     if (!inventory.ok) return inventory;
-    this.#await(this.#ledger.inventory(from.agent, inventory.value, nowMs));
+    this.#await(from, this.#ledger.inventory(from.agent, inventory.value, nowMs));
     return ok(undefined);
   }
 
-  /** The batch waits for it. It may fail while another batch is committed, or its batch be given up: that must not end the process. */
-  #await(document: Promise<void>): void {
+  /**
+   * The batch waits for it, and its source with it, so that nobody files more at a time than one reading of a socket brings. It may fail while another
+   * batch is committed, or its batch be given up: that must not end the process.
+   */
+  #await(from: FrameSource, document: Promise<void>): void {
     document.catch(() => undefined);
     this.#batch.documents.push(document);
+    this.#pause(from);
+  }
+
+  #pause(from: FrameSource): void {
+    from.pause();
+    this.#paused.add(from);
   }
 
   #queue(from: FrameSource, epoch: EpochState, view: FrameView, digest: Uint8Array, correctionMs: number, receivedMs: number): void {
@@ -226,10 +243,7 @@ export class Receiver {
     });
     this.#batch.sources.add(from);
     this.#batch.bytes += view.bytes.length;
-    if (this.#batch.bytes > PENDING_BYTES_MAX) {
-      from.pause();
-      this.#paused.add(from);
-    }
+    if (this.#batch.bytes > PENDING_BYTES_MAX) this.#pause(from);
     this.#commitSoon();
   }
 
@@ -296,8 +310,8 @@ export class Receiver {
     const refusals = (this.#refusals.get(from) ?? 0) + 1;
     this.#refusals.set(from, refusals);
     const { header } = view;
-    // A dictionary that is refused leaves nothing of the epoch decodable: there is no frame to move on to.
-    if (header.kind === FrameKind.dictionary || refusals > REFUSED_PER_SESSION_MAX) {
+    // A dictionary that is refused leaves nothing of the epoch decodable: there is no frame to move on to. Epochs begin anew with a hello.
+    if (header.kind === FrameKind.dictionary || code === 'frame_epoch' || refusals > REFUSED_PER_SESSION_MAX) {
       from.end(code, detail);
       return;
     }

@@ -30,7 +30,7 @@ import type { CollectorIdentity } from './identity.ts';
 import { epochOf, newAgentState, type AgentState } from './lanes.ts';
 import type { Ledger } from './ledger.ts';
 import type { Presence } from './presence.ts';
-import type { FrameSource, Receiver } from './receiver.ts';
+import { EPOCHS_MAX, type FrameSource, type Receiver } from './receiver.ts';
 import { settleEnded, settleFloors, type SettlementDeps } from './settlement.ts';
 import type { EnrollTokens } from './tokens.ts';
 
@@ -68,6 +68,9 @@ export type SessionDeps = {
 
 /** Bytes of unacked frames that an agent may have under way, per lane now, logs, bulk. */
 const CREDIT_BYTES: readonly [number, number, number] = [4 * 1024 * 1024, 4 * 1024 * 1024, 2 * 1024 * 1024];
+/** State messages that an agent may say at once, and how often one more: it says one each minute and one for each step of its clock. */
+const STATES_MAX = 60;
+const STATE_REFILL_MS = 1000;
 const CLOSE_NORMAL = 1000;
 const CLOSE_REFUSED = 1008;
 const CLOSE_FAILED = 1011;
@@ -101,6 +104,8 @@ export class Session implements FrameSource {
   /** What came while a clock segment's base was made durable. */
   #parked: Uint8Array[] | undefined;
   #revision = 0;
+  #statesLeft = STATES_MAX;
+  #stateMs = 0;
 
   constructor(deps: SessionDeps, peer: Peer) {
     this.#deps = deps;
@@ -328,12 +333,24 @@ export class Session implements FrameSource {
       this.end('control_unknown', `an agent may not say ${message.kind}`);
       return;
     }
+    if (!this.#mayState()) return this.end('limit_rate', `more than ${STATES_MAX} state messages at once and one each second`);
     this.#heard(message).catch((error: unknown) => this.end('store_failed', (error as Error).message));
+  }
+
+  /** Each may raise floors in the store and add a clock segment: a loop of them would cost everybody. */
+  #mayState(): boolean {
+    const nowMs = performance.now();
+    this.#statesLeft = Math.min(STATES_MAX, this.#statesLeft + (nowMs - this.#stateMs) / STATE_REFILL_MS);
+    this.#stateMs = nowMs;
+    if (this.#statesLeft < 1) return false;
+    this.#statesLeft--;
+    return true;
   }
 
   async #heard(message: State): Promise<void> {
     this.#deps.presence.seen(this.agent.agentId);
     settleFloors(this.#settlement(this.agent), message.held);
+    if (this.state.epochs.size > EPOCHS_MAX) return this.end('frame_epoch', `this session has named ${EPOCHS_MAX} epochs`);
     this.#clockOffsetMs = message.wallMs - this.#deps.nowMs();
     this.#held = message.held;
     this.#reportHeld();
