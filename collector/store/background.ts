@@ -208,7 +208,7 @@ export class Background {
   async #mergePartition(partition: Partition, closedBeforeMs: number): Promise<void> {
     for (const window of partition.windows()) {
       if ((window + 1) * WINDOW_MS > closedBeforeMs) continue;
-      const generations = partition.generationsOf(window).filter((generation) => generation <= this.#cutThrough);
+      const generations = new Map([...partition.markers(window)].filter(([generation]) => generation <= this.#cutThrough));
       if (!partition.unmerged(window).some((generation) => generation <= this.#cutThrough)) continue;
       await mergeWindow(partition, window, generations, this.#host.counters, this.#pace());
     }

@@ -91,6 +91,7 @@ class WindowCut {
   readonly #pace: Pace;
   #operations: Operation[] = [];
   #bytes = 0;
+  #chunks = 0;
   /** Ids of a run's shapes, one array per run so that groups share it. */
   readonly #ids = new Map<Run, Uint32Array>();
   readonly #present = new Map<Source, Set<number>>();
@@ -146,6 +147,7 @@ class WindowCut {
       seal(key, value);
       this.#operations.push({ type: 'put', key, value });
       this.#bytes += value.length;
+      this.#chunks++;
       this.#counters.chunksWritten++;
       this.#counters.chunkBytesWritten += value.length;
     }
@@ -212,9 +214,10 @@ class WindowCut {
       this.#operations.push(this.#partition.presence(this.#window, source.id, this.#generation, Uint32Array.from(shapes).sort()));
       await this.#pace.step();
     }
-    this.#operations.push(this.#partition.mark(this.#window, this.#generation, false));
+    const marker = { isMerged: false, chunks: this.#chunks };
+    this.#operations.push(this.#partition.mark(this.#window, this.#generation, marker));
     await this.#flush();
-    this.#partition.marked(this.#window, this.#generation, false);
+    this.#partition.marked(this.#window, this.#generation, marker);
   }
 }
 

@@ -12,9 +12,13 @@ export type Operation =
 
 /** Suffix of a folder that is being unlinked: whatever bears it is rubbish, also after a crash. */
 const GONE = '.gone';
+/** Suffix of a damaged database that was put aside for people to look at. */
+const ASIDE = '.damaged';
 /** Bytes of a table's block: measured best between 32 and 64 KB for values of 0.5 to 32 KB. */
 const BLOCK_BYTES = 32 * 1024;
 
+/** On Node, Level is ClassicLevel, whose static method its own type does not name. */
+const ClassicLevel = Level as unknown as { repair(location: string): Promise<void> };
 /** Level's own type does not name LevelDB's options. */
 const SYNCED: object = { sync: true };
 
@@ -48,6 +52,35 @@ export async function openDatabase(path: string, options: DatabaseOptions): Prom
   return database;
 }
 
+/**
+ * As openDatabase; a database that LevelDB finds damaged is repaired, and if that does not help put aside under another name and begun anew. The store goes
+ * on without what is lost, and says so: `damaged` is told what happened.
+ */
+export async function openOrRepair(path: string, options: DatabaseOptions, damaged: (detail: string) => void): Promise<Database> {
+  try {
+    return await openDatabase(path, options);
+  } catch (error) {
+    if (!(error instanceof StoreError) || error.code !== 'store_corrupt') throw error;
+    damaged(error.message);
+  }
+  try {
+    await ClassicLevel.repair(path);
+    return await openDatabase(path, options);
+  } catch (error) {
+    const aside = `${path}${ASIDE}`;
+    damaged(`${(error as Error).message}; what is left of it is now in ${aside}`);
+    await rm(aside, { recursive: true, force: true });
+    await rename(path, aside);
+    return openDatabase(path, options);
+  }
+}
+
+/** True for an error by which LevelDB says that what it reads is damaged. */
+export function isCorruption(error: unknown): boolean {
+  const code = causeCode(error);
+  return code === 'LEVEL_CORRUPTION' || code === 'LEVEL_IO_ERROR';
+}
+
 function openError(path: string, cause: unknown): StoreError {
   const inner = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause;
   const message = inner instanceof Error ? inner.message : String(inner);
@@ -57,7 +90,7 @@ function openError(path: string, cause: unknown): StoreError {
     case 'LEVEL_CORRUPTION':
       return new StoreError('store_corrupt', `cannot open ${path}: ${message}`, { cause });
     default:
-      return /permission denied|read-only file system|not a directory|file exists/i.test(message)
+      return /permission denied|read-only file system|not a directory|file (already )?exists/i.test(message)
         ? new StoreError('store_unwritable', `cannot open ${path}: ${message}`, { cause })
         : new StoreError('store_corrupt', `cannot open ${path}: ${message}`, { cause });
   }
@@ -128,7 +161,7 @@ export async function listDatabases(parent: string): Promise<string[]> {
   for (const entry of await readdir(parent, { withFileTypes: true })) {
     if (!entry.isDirectory()) continue;
     if (entry.name.endsWith(GONE)) await rm(join(parent, entry.name), { recursive: true, force: true });
-    else names.push(entry.name);
+    else if (!entry.name.endsWith(ASIDE)) names.push(entry.name);
   }
   return names.sort();
 }

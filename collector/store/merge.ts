@@ -9,30 +9,35 @@ import type { Operation } from './database.ts';
 import * as keys from './keys.ts';
 import type { StoreCounters } from './options.ts';
 import type { Pace } from './pace.ts';
-import type { Partition } from './partition.ts';
+import type { Marker, Partition } from './partition.ts';
 
 const ROWS = 64;
 const BATCH_BYTES = 512 * 1024;
 
 type Row = { readonly key: Buffer; readonly at: keys.ChunkKey; readonly payload: Buffer };
 
-/** Merges what the given generations (all cut) have in a window. */
+/** Merges what the given generations (all cut) have in a window, and finds out whether something of it has vanished. */
 export async function mergeWindow(
   partition: Partition,
   window: number,
-  generations: readonly number[],
+  generations: ReadonlyMap<number, Marker>,
   counters: StoreCounters,
   pace: Pace,
 ): Promise<void> {
-  const merge = new WindowMerge(partition, window, new Set(generations), counters, pace);
-  await merge.run();
-  const newest = Math.max(...generations);
-  const operations: Operation[] = generations
-    .filter((generation) => generation !== newest)
-    .map((generation) => ({ type: 'del', key: keys.markerKey(window, generation) }));
-  operations.push(partition.mark(window, newest, true));
+  const merge = new WindowMerge(partition, window, generations, counters, pace);
+  try {
+    await merge.run();
+  } catch (error) {
+    // What can be read stays in pieces.
+    partition.unreadable(error, window);
+  }
+  const newest = Math.max(...generations.keys());
+  const others = [...generations.keys()].filter((generation) => generation !== newest);
+  const operations: Operation[] = others.map((generation) => ({ type: 'del', key: keys.markerKey(window, generation) }));
+  const marker = { isMerged: true, chunks: merge.chunks };
+  operations.push(partition.mark(window, newest, marker));
   await pace.wait(() => partition.write(operations));
-  partition.marked(window, newest, true, generations);
+  partition.marked(window, newest, marker, others);
   await pace.wait(() => partition.compact(window));
   counters.windowsMerged++;
 }
@@ -40,13 +45,16 @@ export async function mergeWindow(
 class WindowMerge {
   readonly #partition: Partition;
   readonly #window: number;
-  readonly #generations: ReadonlySet<number>;
+  readonly #generations: ReadonlyMap<number, Marker>;
+  readonly #seen = new Map<number, number>();
   readonly #counters: StoreCounters;
   readonly #pace: Pace;
   #operations: Operation[] = [];
   #bytes = 0;
+  /** Rows that the window has after the merge. */
+  chunks = 0;
 
-  constructor(partition: Partition, window: number, generations: ReadonlySet<number>, counters: StoreCounters, pace: Pace) {
+  constructor(partition: Partition, window: number, generations: ReadonlyMap<number, Marker>, counters: StoreCounters, pace: Pace) {
     this.#partition = partition;
     this.#window = window;
     this.#generations = generations;
@@ -69,8 +77,12 @@ class WindowMerge {
             await this.#mergeGroup(group);
             group = [];
           }
-          const payload = this.#generations.has(at.generation) ? this.#partition.check(key, value) : undefined;
-          if (payload !== undefined) group.push({ key, at, payload });
+          if (!this.#generations.has(at.generation)) continue;
+          this.#seen.set(at.generation, (this.#seen.get(at.generation) ?? 0) + 1);
+          const payload = this.#partition.check(key, value);
+          if (payload === undefined) continue;
+          if (this.#partition.isNamed(at)) group.push({ key, at, payload });
+          else this.#partition.damaged(key, value.length);
         }
       }
     } finally {
@@ -78,6 +90,10 @@ class WindowMerge {
     }
     await this.#mergeGroup(group);
     await this.#flush();
+    for (const [generation, { chunks }] of this.#generations) {
+      const missing = chunks - (this.#seen.get(generation) ?? 0);
+      if (missing > 0) this.#partition.vanished(this.#window, `${missing} of ${chunks} chunks of generation ${generation}`);
+    }
   }
 
   async #mergeGroup(rows: readonly Row[]): Promise<void> {
@@ -102,7 +118,10 @@ class WindowMerge {
         }
       }
     }
-    if (isDone) return;
+    if (isDone) {
+      this.chunks += rows.length;
+      return;
+    }
     this.#replace(
       rows,
       pieces,
@@ -137,6 +156,7 @@ class WindowMerge {
       seal(key, value);
       this.#operations.push({ type: 'put', key, value });
       this.#bytes += value.length;
+      this.chunks++;
       this.#counters.chunksMerged++;
     }
   }

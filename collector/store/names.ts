@@ -31,8 +31,16 @@ export class NameIndex {
   #nextShape = 0;
   #nextSource = 0;
 
-  get shapeCount(): number {
-    return this.#shapes.size;
+  /** The numbers that the next new metric, shape and source get. */
+  get next(): readonly [metric: number, shape: number, source: number] {
+    return [this.#nextMetric, this.#nextShape, this.#nextSource];
+  }
+
+  /** Numbers below these were given out once, even if nothing here has them any more. */
+  reserve([metric, shape, source]: readonly [metric: number, shape: number, source: number]): void {
+    this.#nextMetric = Math.max(this.#nextMetric, metric);
+    this.#nextShape = Math.max(this.#nextShape, shape);
+    this.#nextSource = Math.max(this.#nextSource, source);
   }
 
   /** `id` is given when a definition is read back from disk; new ones are numbered after the highest. */

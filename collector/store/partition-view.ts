@@ -76,6 +76,8 @@ export class PartitionView implements PieceSource, SeriesPlace {
         if (next >= ids.length) return;
         iterator.seek(keys.chunkSeek(window, metric, ids[next] as number));
       }
+    } catch (error) {
+      this.#partition.unreadable(error, window);
     } finally {
       await iterator.close();
     }
@@ -99,10 +101,11 @@ export class PartitionView implements PieceSource, SeriesPlace {
     // A merged chunk stays valid for a read that began before the merge: what the head shows as well is dropped by time.
     if (chunk.replaces.length === 0 && row.at.generation > this.#cutThrough) return;
     for (const group of chunk.groups) {
-      if (!this.#takeGroup(group, metric, read, found)) return this.#partition.damaged(row.key, row.value.length);
+      if (!this.#takeGroup(group, metric, read, found)) this.#partition.damaged(row.key, row.value.length);
     }
   }
 
+  /** False if it does not decode, or names what no definition is left of. */
   #takeGroup(group: ChunkGroup, metric: MatchedMetric, read: Read, found: Found[]): boolean {
     const { times, shapes } = group;
     const ticks = upperBound(times, read.range.toMs) - lowerBound(times, read.range.fromMs);
@@ -110,7 +113,8 @@ export class PartitionView implements PieceSource, SeriesPlace {
     const wanted: [number, Shape][] = [];
     for (const [column, id] of shapes.entries()) {
       const shape = this.#partition.shape(id);
-      if (shape !== undefined && metric.shapes.has(shape)) wanted.push([column, shape]);
+      if (shape === undefined) return false;
+      if (metric.shapes.has(shape)) wanted.push([column, shape]);
     }
     if (wanted.length === 0) return true;
     read.budget.take(wanted.length * ticks);

@@ -3,7 +3,7 @@ import { ByteReader, ByteWriter, decodeRefs, encodeRefs } from '../../protocol/i
 import type { Labels } from '../model/labels.ts';
 import type { TimeRange } from '../model/ports.ts';
 import { CHECKSUM_BYTES, checked, seal, sealed } from './checksum.ts';
-import { compact, type Database, type Operation, openDatabase, writeSynced } from './database.ts';
+import { compact, type Database, isCorruption, type Operation, openOrRepair, writeSynced } from './database.ts';
 import * as keys from './keys.ts';
 import { type Matched, type Metric, NameIndex, type Shape, type Source } from './names.ts';
 import { dayOf, WINDOW_MS, windowOf } from './window.ts';
@@ -18,6 +18,11 @@ type Stored =
   | { readonly name: string; readonly type: string; readonly help: string }
   | { readonly labels: Labels; readonly metric?: number };
 
+/** What a generation has in a window: how many chunks, so that vanished ones are missed, and whether they are the merged ones of all before. */
+export type Marker = { readonly isMerged: boolean; readonly chunks: number };
+/** merged, chunks, and the numbers that the next metric, shape and source get: a number is never given twice, even if its definition is lost. */
+const MARKER_BYTES = 1 + 4 * 4;
+
 /** What a damaged value is told as. */
 export type Damage = { readonly day: number; readonly window: number | undefined; readonly bytes: number; readonly detail: string };
 
@@ -31,8 +36,8 @@ export class Partition {
   readonly #metrics = new Map<number, Metric>();
   /** Names of the head to ours, so that a cut looks each up once. */
   readonly #fromHead = new WeakMap<object, Metric | Shape | Source>();
-  /** Generations that have samples in a window, and whether their pieces are merged. */
-  readonly #windows = new Map<number, Map<number, boolean>>();
+  /** Generations that have samples in a window. */
+  readonly #windows = new Map<number, Map<number, Marker>>();
   readonly #writer = new ByteWriter();
 
   private constructor(day: number, database: Database, onDamage: (damage: Damage) => void) {
@@ -42,7 +47,8 @@ export class Partition {
   }
 
   static async open(day: number, path: string, writeBufferBytes: number, onDamage: (damage: Damage) => void): Promise<Partition> {
-    const database = await openDatabase(path, { writeBufferBytes, compression: false, cacheBytes: CACHE_BYTES });
+    const damaged = (detail: string): void => onDamage({ day, window: undefined, bytes: 0, detail });
+    const database = await openOrRepair(path, { writeBufferBytes, compression: false, cacheBytes: CACHE_BYTES }, damaged);
     const partition = new Partition(day, database, onDamage);
     await partition.#load();
     return partition;
@@ -62,11 +68,11 @@ export class Partition {
 
   /** Generations of a window whose pieces are not merged yet. */
   unmerged(window: number): number[] {
-    return [...(this.#windows.get(window) ?? [])].flatMap(([generation, isMerged]) => (isMerged ? [] : [generation]));
+    return [...this.markers(window)].flatMap(([generation, { isMerged }]) => (isMerged ? [] : [generation]));
   }
 
-  generationsOf(window: number): number[] {
-    return [...(this.#windows.get(window)?.keys() ?? [])];
+  markers(window: number): ReadonlyMap<number, Marker> {
+    return this.#windows.get(window) ?? new Map<number, Marker>();
   }
 
   shape(id: number): Shape | undefined {
@@ -126,17 +132,20 @@ export class Partition {
   }
 
   /** Says that a generation's pieces of a window are complete, or that the window's are merged into one. */
-  mark(window: number, generation: number, isMerged: boolean): Operation {
+  mark(window: number, generation: number, marker: Marker): Operation {
     const key = keys.markerKey(window, generation);
-    return { type: 'put', key, value: sealed(key, Buffer.from([isMerged ? 1 : 0])) };
+    const value = Buffer.allocUnsafe(MARKER_BYTES);
+    value[0] = marker.isMerged ? 1 : 0;
+    [marker.chunks, ...this.index.next].forEach((number, i) => value.writeUInt32BE(number, 1 + i * 4));
+    return { type: 'put', key, value: sealed(key, value) };
   }
 
   /** After the batch with `mark`, and instead of the generations given. */
-  marked(window: number, generation: number, isMerged: boolean, instead: readonly number[] = []): void {
+  marked(window: number, generation: number, marker: Marker, instead: Iterable<number> = []): void {
     let generations = this.#windows.get(window);
     if (generations === undefined) this.#windows.set(window, (generations = new Map()));
     for (const other of instead) generations.delete(other);
-    generations.set(generation, isMerged);
+    generations.set(generation, marker);
   }
 
   async write(operations: readonly Operation[]): Promise<void> {
@@ -153,9 +162,17 @@ export class Partition {
           return payload === undefined ? [] : [[key, payload] as const];
         });
       }
+    } catch (error) {
+      this.unreadable(error, undefined);
     } finally {
       await iterator.close();
     }
+  }
+
+  /** Tells that LevelDB cannot read on; any other error is thrown again. */
+  unreadable(error: unknown, window: number | undefined): void {
+    if (!isCorruption(error)) throw error;
+    this.onDamage({ day: this.day, window, bytes: 0, detail: (error as Error).message });
   }
 
   /** The payload of a value, or undefined after its damage was told. */
@@ -163,6 +180,15 @@ export class Partition {
     const payload = checked(key, value);
     if (payload === undefined) this.damaged(key, value.length);
     return payload;
+  }
+
+  /** Whether the names of a chunk are known. */
+  isNamed(at: keys.ChunkKey): boolean {
+    return this.#metrics.has(at.metric) && this.#sources.has(at.source);
+  }
+
+  vanished(window: number, what: string): void {
+    this.onDamage({ day: this.day, window, bytes: 0, detail: `missing: ${what}` });
   }
 
   damaged(key: Buffer, bytes: number): void {
@@ -233,8 +259,9 @@ export class Partition {
     for await (const rows of this.scan(keys.markerRange)) {
       for (const [key, payload] of rows) {
         const [window, generation] = keys.readNumbers(key);
-        if (window !== undefined && generation !== undefined && dayOf(window) === this.day)
-          this.marked(window, generation, payload[0] === 1);
+        if (window === undefined || generation === undefined || dayOf(window) !== this.day || payload.length !== MARKER_BYTES) continue;
+        this.marked(window, generation, { isMerged: payload[0] === 1, chunks: payload.readUInt32BE(1) });
+        this.index.reserve([payload.readUInt32BE(5), payload.readUInt32BE(9), payload.readUInt32BE(13)]);
       }
     }
   }

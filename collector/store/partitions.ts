@@ -103,8 +103,13 @@ export class Partitions {
     const partitions: Partition[] = [];
     for (const day of this.days()) {
       if (day < first || day > last) continue;
-      const partition = await this.acquire(day, false);
-      if (partition !== undefined) partitions.push(partition);
+      try {
+        const partition = await this.acquire(day, false);
+        if (partition !== undefined) partitions.push(partition);
+      } catch (error) {
+        for (const partition of partitions) this.release(partition);
+        throw error;
+      }
     }
     return partitions;
   }

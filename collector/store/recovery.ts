@@ -52,10 +52,17 @@ export class Recovery {
     }
   }
 
-  finish(): Recovered {
+  /** `end` is the last commit that was known to be durable, if any. */
+  finish(end: number): Recovered {
     this.#endCommit();
+    if (this.#commit !== undefined && this.#commit < end) this.#missing(end, `commits ${this.#commit + 1} to ${end}`);
     if (this.#hole !== undefined) this.#lose({ fromMs: this.#hole.fromMs }, 0, this.#hole.detail);
-    return { lastCommit: this.#commit ?? 0, losses: this.#losses, dictionaries: this.#dictionaries, forgotten: this.#forgotten };
+    return {
+      lastCommit: Math.max(this.#commit ?? 0, end),
+      losses: this.#losses,
+      dictionaries: this.#dictionaries,
+      forgotten: this.#forgotten,
+    };
   }
 
   #enter(generation: number, part: WalPart): void {

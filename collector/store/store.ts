@@ -154,8 +154,9 @@ class LevelStore implements Store {
 
   static async recover(options: StoreOptions, database: Database): Promise<LevelStore> {
     const damaged: string[] = [];
-    let onDamage = (detail: string): void => void damaged.push(detail);
-    const records = new Records(database, (detail) => onDamage(detail));
+    let tell = (detail: string): void => void damaged.push(detail);
+    const onDamage = (detail: string): void => tell(detail);
+    const records = new Records(database, onDamage);
     const format = records.readState('format');
     if (format === undefined) await records.writeState(new Map([['format', Buffer.from(String(FORMAT))]]));
     else if (format.toString() !== String(FORMAT)) {
@@ -177,12 +178,13 @@ class LevelStore implements Store {
         await unlinkDatabase(join(wal, name));
         continue;
       }
-      const generation = await WalGeneration.open(number, join(wal, name));
+      const generation = await WalGeneration.open(number, join(wal, name), onDamage);
       await recovery.scan(generation);
       generations.push(generation);
       lastGeneration = number;
     }
-    const recovered = recovery.finish();
+    // Where the log ended when the store was last closed in good order.
+    const recovered = recovery.finish(Number(records.readState('end')?.toString() ?? 0));
     const limits = { ...DEFAULT_LIMITS, ...options.limits };
     const hooks: Start['hooks'] = { damaged: () => undefined };
     const partitions = await Partitions.open({
@@ -195,7 +197,7 @@ class LevelStore implements Store {
       dropped: (day) => options.log.info({ day }, 'a day went out of retention'),
     });
     const store = new LevelStore(options, { records, received, generations, partitions, hooks, cutThrough, lastGeneration, recovered });
-    onDamage = (detail) => store.#damage(detail);
+    tell = (detail) => store.#damage(detail);
     for (const detail of damaged) store.#damage(detail);
     for (const loss of recovered.losses) store.#lose(loss);
     return store;
@@ -226,6 +228,7 @@ class LevelStore implements Store {
         received,
         decoder: this.#decoder,
         closed: (generation) => this.#afterWarmUp(() => this.#background.cut(generation)),
+        damaged: (detail) => this.#damage(detail),
         room: () => this.#background.room(),
       },
       start.lastGeneration,
@@ -377,6 +380,7 @@ class LevelStore implements Store {
     await this.#writer.close();
     await this.#decoder.drain();
     await this.#partitions.close();
+    await this.records.writeState(new Map([['end', Buffer.from(String(this.#writer.commit))]]));
     await this.records.close();
   }
 

@@ -6,7 +6,7 @@ import { digestOf } from '../../protocol/index.ts';
 import type { AgentId, Epoch, VerifiedFrame } from '../model/ports.ts';
 import type { Labels } from '../model/labels.ts';
 import { CHECKSUM_BYTES, checked, seal } from './checksum.ts';
-import { type Database, type Operation, openDatabase, writeSynced } from './database.ts';
+import { type Database, isCorruption, type Operation, openOrRepair, writeSynced } from './database.ts';
 
 /** Memory of the open log before it becomes a table; tables of rising keys are moved, never merged, so more would only cost memory. */
 const WRITE_BUFFER_BYTES = 16 * 1024 * 1024;
@@ -48,7 +48,7 @@ export type WalFrame = {
 export type WalPart = {
   readonly commit: number;
   readonly part: number;
-  /** 0 if the value is damaged beyond its frames. */
+  /** 0 if the value is damaged beyond its frames, or if nothing can be read from here on. */
   readonly parts: number;
   readonly notes: readonly Note[];
   readonly frames: readonly WalFrame[];
@@ -70,8 +70,9 @@ export class WalGeneration {
     this.#database = database;
   }
 
-  static async open(number: number, path: string): Promise<WalGeneration> {
-    const database = await openDatabase(path, { writeBufferBytes: WRITE_BUFFER_BYTES, compression: false, cacheBytes: CACHE_BYTES });
+  static async open(number: number, path: string, damaged: (detail: string) => void): Promise<WalGeneration> {
+    const options = { writeBufferBytes: WRITE_BUFFER_BYTES, compression: false, cacheBytes: CACHE_BYTES };
+    const database = await openOrRepair(path, options, damaged);
     return new WalGeneration(number, path, database);
   }
 
@@ -89,10 +90,18 @@ export class WalGeneration {
   /** All parts in the order they came. Frames' bytes are owned by the receiver. */
   async *scan(): AsyncGenerator<WalPart> {
     const iterator = this.#database.iterator<Buffer, Buffer>(SCAN);
+    let last = 0;
     try {
       for (let rows = await iterator.nextv(SCAN_ROWS); rows.length > 0; rows = await iterator.nextv(SCAN_ROWS)) {
-        for (const [key, value] of rows) yield readPart(key, value);
+        for (const [key, value] of rows) {
+          const part = readPart(key, value);
+          last = part.commit;
+          yield part;
+        }
       }
+    } catch (error) {
+      if (!isCorruption(error)) throw error;
+      yield { commit: last + 1, part: 0, parts: 0, notes: [], frames: [], damaged: [], bytes: 0 };
     } finally {
       await iterator.close();
     }

@@ -19,6 +19,7 @@ export type WriterHost = {
   readonly decoder: Decoder;
   /** A generation gets no more frames; cut it when its frames are decoded. */
   readonly closed: (generation: WalGeneration) => void;
+  readonly damaged: (detail: string) => void;
   /** Resolves when there is room for another generation to be filled. */
   readonly room: () => Promise<void>;
 };
@@ -47,6 +48,11 @@ export class Writer {
 
   get generation(): number {
     return this.#generation;
+  }
+
+  /** The last commit that is durable. */
+  get commit(): number {
+    return this.#commit;
   }
 
   get walBytes(): number {
@@ -192,7 +198,7 @@ export class Writer {
 
   async #open(): Promise<WalGeneration> {
     const number = this.#generation + 1;
-    const generation = await WalGeneration.open(number, join(this.#host.directory, generationName(number)));
+    const generation = await WalGeneration.open(number, join(this.#host.directory, generationName(number)), this.#host.damaged);
     this.#generation = number;
     this.#openedMs = this.#host.nowMs();
     this.#current = generation;

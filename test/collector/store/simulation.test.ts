@@ -3,7 +3,7 @@
  * crashes. A crash is a copy of the folder as it stands around a write: what kill -9 would leave. Not power cuts: those are fault tests' affair.
  */
 import assert from 'node:assert/strict';
-import { cpSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -56,7 +56,9 @@ class World {
   }
 
   async step(): Promise<void> {
-    const [name] = this.#pick(Object.entries(STEPS_BY_WEIGHT).flatMap(([step, weight]) => Array<[string]>(weight).fill([step])));
+    const [name] = this.#pick(
+      Object.entries(STEPS_BY_WEIGHT).flatMap(([step, weight]) => Array.from({ length: weight }, () => [step] as const)),
+    );
     switch (name) {
       case 'live':
         return this.#append([this.#frame(this.#seconds++ * 60_000)]);
@@ -153,12 +155,21 @@ function copyAtOnce(from: string, to: string): void {
     const before = listing(from);
     rmSync(to, { recursive: true, force: true });
     try {
-      cpSync(from, to, { recursive: true });
+      copyFolder(from, to);
     } catch {
       // A file went away under the copy.
       continue;
     }
     if (before === listing(from)) return;
+  }
+}
+
+/** Node's own cpSync ends the process when a folder vanishes under it. */
+function copyFolder(from: string, to: string): void {
+  mkdirSync(to);
+  for (const entry of readdirSync(from, { withFileTypes: true })) {
+    if (entry.isDirectory()) copyFolder(join(from, entry.name), join(to, entry.name));
+    else copyFileSync(join(from, entry.name), join(to, entry.name));
   }
 }
 
