@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path';
 import { agentConfig } from '../agent/config.ts';
 import { collectorConfig, type CollectorConfig } from '../collector/config.ts';
 import { listenUrl } from './client.ts';
-import { greeting } from './greeting.ts';
+import { greeting, type Listening } from './greeting.ts';
 import { logger } from './log.ts';
 import { tellFailure } from './program.ts';
 import { ROOT } from './root.ts';
@@ -33,14 +33,16 @@ async function start(environment: Environment): Promise<number> {
   });
   const terminal = process.stdout.isTTY;
   const log = logger('picket', { level: config.logLevel, terminal });
-  await prepare(log);
-  return run(environment, config, { agentDir, log, terminal });
+  // The programs do not wait for the page, only the invitation to look at it does.
+  const page = prepareIn([], 'page', log);
+  await compileOnce(log);
+  return run(environment, config, { agentDir, log, terminal, page });
 }
 
 async function run(
   environment: Environment,
   config: CollectorConfig,
-  options: { agentDir: string; log: Log; terminal: boolean },
+  options: { agentDir: string; log: Log; terminal: boolean; page: Promise<void> },
 ): Promise<number> {
   const { log } = options;
   let url: string | undefined;
@@ -53,8 +55,7 @@ async function run(
       startAgent();
       if (greeted) return;
       greeted = true;
-      if (options.terminal) process.stdout.write(greeting(message, version(), environment));
-      else log.info({ url, loginUrl: message.loginUrl, dataDir: message.dataDir, tokenFile: message.tokenFile }, 'picket is running');
+      void options.page.then(() => greet(message, environment, options));
     },
   });
   const agentPlan = plan('agent', () => agentEnvironment(environment, config, options.agentDir, url));
@@ -76,6 +77,12 @@ async function run(
   clearTimeout(waiting);
   log.info({ exitCode }, 'picket has stopped');
   return exitCode;
+}
+
+function greet(info: Listening, environment: Environment, { log, terminal }: { log: Log; terminal: boolean }): void {
+  const { url, loginUrl, dataDir, tokenFile } = info;
+  if (terminal) process.stdout.write(greeting(info, version(), environment));
+  else log.info({ url, loginUrl, dataDir, tokenFile }, 'picket is running');
 }
 
 function plan(name: 'collector' | 'agent', environment: () => Environment): ChildPlan {
@@ -111,26 +118,24 @@ function tell(event: SupervisorEvent, log: Log): void {
     );
 }
 
-/** In processes of their own: what builds is large, and the supervisor stays for months. After an installation the programs are compiled, too. */
-async function prepare(log: Log): Promise<void> {
+/** After an installation: what the programs' processes would otherwise do, and keep the means for, at their first start. */
+async function compileOnce(log: Log): Promise<void> {
   const compiled = join(ROOT, 'node_modules', '.cache', `compiled-${version()}`);
-  const first = !existsSync(compiled);
-  await Promise.all([
-    prepareIn([], first ? ['page', 'collector'] : ['page'], log),
-    // The cache holds for the very flags alone.
-    ...(first ? [prepareIn(AGENT_FLAGS, ['agent'], log)] : []),
-  ]);
-  if (first) await writeFile(compiled, '').catch((error: unknown) => log.debug({ err: error }, 'the checkout cannot be written: no cache'));
+  if (existsSync(compiled)) return;
+  // The cache holds for the very flags alone.
+  await Promise.all([prepareIn([], 'collector', log), prepareIn(AGENT_FLAGS, 'agent', log)]);
+  await writeFile(compiled, '').catch((error: unknown) => log.debug({ err: error }, 'the checkout cannot be written: no cache'));
 }
 
-async function prepareIn(flags: readonly string[], what: readonly string[], log: Log): Promise<void> {
-  const args = [...flags, join(import.meta.dirname, 'prepare.ts'), ...what];
+/** In a process of its own: what builds is large, and the supervisor stays for months. */
+async function prepareIn(flags: readonly string[], what: 'page' | 'collector' | 'agent', log: Log): Promise<void> {
+  const args = [...flags, join(import.meta.dirname, 'prepare.ts'), what];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'inherit'] });
   const code = await new Promise<number | null>((done) => {
     child.once('error', () => done(null));
     child.once('exit', done);
   });
-  if (code !== 0) log.error({ code, what }, 'the page could not be built; everything else runs without it');
+  if (code !== 0) log.error({ code, what }, 'a preparation failed; everything that does not need it runs');
 }
 
 function nonEmpty(text: string | undefined): string | undefined {
@@ -148,7 +153,8 @@ Each program alone: npm run collector, npm run agent.
 if (import.meta.main && process.argv.includes('--help')) process.stdout.write(HELP);
 else if (import.meta.main) {
   try {
-    process.exitCode = await start(process.env);
+    // The page may still be in the making; it is not waited for.
+    process.exit(await start(process.env));
   } catch (error) {
     process.exitCode = tellFailure(error, { environment: process.env, error: (text) => void process.stderr.write(text) });
   }
