@@ -15,7 +15,16 @@ import { Sealer, type SealedFrame } from '../../agent/sealer.ts';
 import { SpoolError } from '../../agent/spool/error.ts';
 import type { Processes } from '../../agent/spool/lock.ts';
 import { Spool } from '../../agent/spool/spool.ts';
-import { agentIdOf, encodeEvents, FrameKind, keyPairFromSeed, Lane, signer, type AgentEvent, type EnrollToken } from '../../protocol/index.ts';
+import {
+  agentIdOf,
+  encodeEvents,
+  FrameKind,
+  keyPairFromSeed,
+  Lane,
+  signer,
+  type AgentEvent,
+  type EnrollToken,
+} from '../../protocol/index.ts';
 import { Crash, MemoryDisk, type Random } from '../agent/spool/memory-disk.ts';
 import type { ChaosConnection } from './chaos-network.ts';
 import { valueOf, Violation, type ModelAgent, type Promises } from './promises.ts';
@@ -181,12 +190,17 @@ export class ChaosAgent {
     if (run === undefined || this.#isStopping) return;
     const { lanes, accounts, afloat, gaps } = run.spool.stats();
     for (const { lane, diskBytes } of lanes) {
-      if (diskBytes > this.traits.laneBytesMax) throw new Violation('memory is bounded', `${this.model.name} lane ${lane} has ${diskBytes} bytes on disk, may have ${this.traits.laneBytesMax}`);
+      if (diskBytes > this.traits.laneBytesMax)
+        throw new Violation(
+          'memory is bounded',
+          `${this.model.name} lane ${lane} has ${diskBytes} bytes on disk, may have ${this.traits.laneBytesMax}`,
+        );
     }
     if (gaps > 1024) throw new Violation('memory is bounded', `${gaps} gaps in the ledger of ${this.model.name}`);
     const held = lanes.reduce((sum, { frames }) => sum + frames, 0) + afloat;
     const left = accounts.acked + accounts.refused + accounts.dropped + accounts.corrupt + held;
-    if (accounts.found + accounts.appended !== left) throw new Violation('the books balance', `${this.model.name}: ${JSON.stringify({ accounts, held })}`);
+    if (accounts.found + accounts.appended !== left)
+      throw new Violation('the books balance', `${this.model.name}: ${JSON.stringify({ accounts, held })}`);
   }
 
   #lastMs(run: Run): number {
@@ -241,11 +255,21 @@ export class ChaosAgent {
     const identity = this.#identity;
     const bootedMs = time.nowMs - 1_000_000;
     const clock = new SegmentClock({ wallMs: () => time.nowMs + this.traits.clockOffsetMs, monotonicMs: () => time.nowMs - bootedMs });
-    const sealer = new Sealer({ agentId: identity.agentId, fleetId: identity.fleetId, sign: identity.sign, random: (size) => this.#randomBytes(size) });
+    const sealer = new Sealer({
+      agentId: identity.agentId,
+      fleetId: identity.fleetId,
+      sign: identity.sign,
+      random: (size) => this.#randomBytes(size),
+    });
     const spool = this.#openSpool(sealer.epochName, clock);
     if (spool === undefined) return;
     const previous = this.#runState === undefined ? undefined : endOf(this.#runState, this.#bootId, spool.stats().newestMs);
-    note(`${this.model.name} starts, epoch ${sealer.epochName.slice(0, 8)}, holds ${spool.stats().lanes.map((lane) => lane.frames).join('+')}`);
+    note(
+      `${this.model.name} starts, epoch ${sealer.epochName.slice(0, 8)}, holds ${spool
+        .stats()
+        .lanes.map((lane) => lane.frames)
+        .join('+')}`,
+    );
     const timers: Timers = {
       setTimer: (call, delayMs) => this.#after(delayMs, call),
       clearTimer: (timer) => {
@@ -391,7 +415,8 @@ export class ChaosAgent {
       const series = Math.floor(random() * seriesMax);
       if (!this.#active.delete(series)) this.#active.add(series);
     }
-    for (const series of this.#active) run.source.set(run.source.series(METRIC, { series: String(series) }), valueOf(index, series, timeMs));
+    for (const series of this.#active)
+      run.source.set(run.source.series(METRIC, { series: String(series) }), valueOf(index, series, timeMs));
     run.batcher.endTick({ timeMs, monotonicMs: run.clock.monotonicMs() } as { timeMs: number }, [{ name: 'chaos' }]);
     run.flusher.tickDone(random() < 0.02);
     if (random() < this.traits.otherFrames) this.#other(run);

@@ -30,7 +30,9 @@ export interface StoreWeather {
 
 export type DurableFrame = VerifiedFrame & { readonly key: string };
 
-type Note = { readonly kind: 'collapse'; agentId: AgentId; epoch: Epoch; lane: number; floor: number } | { readonly kind: 'forget'; agentId: AgentId; epoch: Epoch };
+type Note =
+  | { readonly kind: 'collapse'; agentId: AgentId; epoch: Epoch; lane: number; floor: number }
+  | { readonly kind: 'forget'; agentId: AgentId; epoch: Epoch };
 type Commit = { readonly notes: readonly Note[]; readonly frames: readonly DurableFrame[] };
 type Lane = { ranges: SequenceRanges; highest: number; digest: Uint8Array };
 type EpochState = { readonly lanes: Map<number, Lane>; readonly entries: SequenceRanges };
@@ -224,7 +226,10 @@ export class ChaosStore implements Appender, AppendedFeed {
     }
     if (kind !== FrameKind.dictionary) return;
     const part = partOf(frame);
-    this.#received.get(frame.agentId)?.get(frame.epoch)?.entries.addRange(part.from, part.from + part.entries.length);
+    this.#received
+      .get(frame.agentId)
+      ?.get(frame.epoch)
+      ?.entries.addRange(part.from, part.from + part.entries.length);
   }
 
   #lane(agentId: AgentId, epoch: Epoch, lane: number): Lane {

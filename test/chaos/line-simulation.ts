@@ -37,14 +37,21 @@ export const FAULTS = [
 ] as const;
 export type Fault = (typeof FAULTS)[number];
 
-export type RunResult = { readonly seed: number; readonly virtualMs: number; readonly events: number; readonly faults: Record<Fault, number>; readonly tally: Tally };
+export type RunResult = {
+  readonly seed: number;
+  readonly virtualMs: number;
+  readonly events: number;
+  readonly faults: Record<Fault, number>;
+  readonly tally: Tally;
+};
 
 const START_MS = Date.UTC(2026, 0, 1);
 /** Until every spool is empty and every gap told, once nothing fails any more: the longest back-off and a slow rejection, twice. */
 const DRAIN_MS_MAX = 300_000;
 /** Until the collector has given up on explanations: ledger.ts waits 130 s from the state after next. */
 const EXPLAIN_MS = 270_000;
-const HISTORY = Number(process.env["CHAOS_HISTORY"] ?? 60);
+/** Lines of what happened that a failure prints; all of them with a larger CHAOS_HISTORY. */
+const HISTORY_LINES = Number(process.env['CHAOS_HISTORY'] ?? 60);
 
 /** Runs one seed; rejects with an error that says the seed, the moment, what came before, and the promise. */
 export async function simulate(seed: number, dataDir: string): Promise<RunResult> {
@@ -171,7 +178,10 @@ class World {
   #verify(): void {
     if (this.#promises.broken !== undefined) throw this.#promises.broken;
     if (this.#unhandled === undefined) return;
-    throw new Violation('no process dies of a rejection that nobody handles', String((this.#unhandled as Error).stack ?? this.#unhandled));
+    throw new Violation(
+      'no process dies of a rejection that nobody handles',
+      this.#unhandled instanceof Error ? (this.#unhandled.stack ?? '') : 'not an error',
+    );
   }
 
   readonly #log = {
@@ -181,7 +191,7 @@ class World {
 
   #note(what: string): void {
     this.#history.push(`${((this.#time.nowMs - START_MS) / 1000).toFixed(3)} ${what}`);
-    if (this.#history.length > HISTORY) this.#history.shift();
+    if (this.#history.length > HISTORY_LINES) this.#history.shift();
   }
 
   // --- the collector
@@ -412,7 +422,9 @@ class World {
     if (connection === undefined || !agent.isOnline) return;
     const some = (): number => (fault === 'creditZero' ? 0 : 500 + this.#below(6000));
     connection.sendToAgent(encodeControl({ kind: 'credit', lanes: [some(), some(), some()] }));
-    this.#later(this.#below(60_000), () => connection.sendToAgent(encodeControl({ kind: 'credit', lanes: [4_000_000, 4_000_000, 2_000_000] })));
+    this.#later(this.#below(60_000), () =>
+      connection.sendToAgent(encodeControl({ kind: 'credit', lanes: [4_000_000, 4_000_000, 2_000_000] })),
+    );
   }
 
   #fillDisk(agent: ChaosAgent): void {
@@ -461,7 +473,8 @@ class World {
     }
     const startedMs = this.#time.nowMs;
     while (!this.#agents.every((agent) => isDrained(agent))) {
-      if (this.#time.nowMs - startedMs > DRAIN_MS_MAX) throw new Violation('the spool drains', `after ${DRAIN_MS_MAX / 1000} s: ${this.#left()}`);
+      if (this.#time.nowMs - startedMs > DRAIN_MS_MAX)
+        throw new Violation('the spool drains', `after ${DRAIN_MS_MAX / 1000} s: ${this.#left()}`);
       await this.#second();
     }
     await this.#seconds(EXPLAIN_MS / 1000);

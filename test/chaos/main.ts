@@ -6,7 +6,12 @@ import { parseArgs } from 'node:util';
 import { FAULTS, simulate } from './line-simulation.ts';
 
 const { values } = parseArgs({
-  options: { seed: { type: 'string', default: '1' }, runs: { type: 'string', default: '100' }, seconds: { type: 'string', default: '600' }, stop: { type: 'boolean', default: false } },
+  options: {
+    seed: { type: 'string', default: '1' },
+    runs: { type: 'string', default: '100' },
+    seconds: { type: 'string', default: '600' },
+    stop: { type: 'boolean', default: false },
+  },
 });
 const first = Number(values.seed);
 const deadlineMs = Date.now() + Number(values.seconds) * 1000;

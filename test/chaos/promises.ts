@@ -31,7 +31,17 @@ export type ModelAgent = {
   clockIsRight: boolean;
 };
 
-export type Tally = { sealed: number; stored: number; samples: number; gaps: number; gone: number; claimedButArrived: number; claimedInWarmUp: number; overlaps: number; acks: number };
+export type Tally = {
+  sealed: number;
+  stored: number;
+  samples: number;
+  gaps: number;
+  gone: number;
+  claimedButArrived: number;
+  claimedInWarmUp: number;
+  overlaps: number;
+  acks: number;
+};
 
 export class Violation extends Error {
   readonly promise: string;
@@ -49,7 +59,17 @@ export function valueOf(agent: number, series: number, timeMs: number): number {
 export class Promises {
   /** The first promise that was broken. */
   broken: Violation | undefined;
-  readonly tally: Tally = { sealed: 0, stored: 0, samples: 0, gaps: 0, gone: 0, claimedButArrived: 0, claimedInWarmUp: 0, overlaps: 0, acks: 0 };
+  readonly tally: Tally = {
+    sealed: 0,
+    stored: 0,
+    samples: 0,
+    gaps: 0,
+    gone: 0,
+    claimedButArrived: 0,
+    claimedInWarmUp: 0,
+    overlaps: 0,
+    acks: 0,
+  };
   readonly #disk: Disk;
   readonly #agents = new Map<string, ModelAgent>();
   readonly #sealed = new Map<string, Sealed>();
@@ -121,7 +141,8 @@ export class Promises {
     if (agent === undefined || stored.header.kind === FrameKind.dictionary) return 0;
     const sealed = this.#sealed.get(stored.key);
     if (sealed === undefined) throw this.broke('only what was sealed is stored', `${stored.key} was never sealed`);
-    if (Buffer.compare(sealed.frame.bytes, stored.bytes) !== 0) throw this.broke('the very bytes are stored', `${stored.key} has other bytes`);
+    if (Buffer.compare(sealed.frame.bytes, stored.bytes) !== 0)
+      throw this.broke('the very bytes are stored', `${stored.key} has other bytes`);
     this.tally.stored++;
     if (stored.header.kind !== FrameKind.samples) return 0;
     return this.#samples(agent, stored);
@@ -139,7 +160,8 @@ export class Promises {
     for (const { times, refs, values } of groups.value) {
       for (const [row, ref] of refs.entries()) {
         const entry = dictionary[ref];
-        if (entry === undefined) throw this.broke('acked can be read', `${stored.key} names entry ${ref}, ${dictionary.length} are durable`);
+        if (entry === undefined)
+          throw this.broke('acked can be read', `${stored.key} names entry ${ref}, ${dictionary.length} are durable`);
         const series = Number(entry.labels[1]);
         const into = this.#timesOf(agent, series);
         for (const [column, offsetMs] of times.entries()) {
@@ -151,7 +173,8 @@ export class Promises {
           this.tally.samples++;
           newestMs = Math.max(newestMs, timeMs + correctionMs);
           if (!into.has(timeMs + correctionMs)) into.add(timeMs + correctionMs);
-          else if (agent.clockIsRight) throw this.broke('nothing is doubled', `${agent.name} series ${series} at ${timeMs} is stored twice`);
+          else if (agent.clockIsRight)
+            throw this.broke('nothing is doubled', `${agent.name} series ${series} at ${timeMs} is stored twice`);
           else this.tally.overlaps++;
         }
       }
@@ -172,11 +195,15 @@ export class Promises {
     const before = this.#corrections.get(name);
     this.#corrections.set(name, correctionMs);
     if (before !== undefined && before !== correctionMs)
-      throw this.broke('a clock segment has one base', `${key}: corrected by ${correctionMs} ms, earlier frames of the segment by ${before}`);
+      throw this.broke(
+        'a clock segment has one base',
+        `${key}: corrected by ${correctionMs} ms, earlier frames of the segment by ${before}`,
+      );
     const fixed = this.#disk.kind('clock').get(name)?.value as { correctionMs: number } | undefined;
     if (fixed !== undefined && fixed.correctionMs !== correctionMs)
       throw this.broke('a clock segment has one base', `${key}: corrected by ${correctionMs} ms, its record says ${fixed.correctionMs}`);
-    if (agent.clockIsRight && correctionMs !== 0) throw this.broke('values are right', `${key}: the clock was right and is corrected by ${correctionMs}`);
+    if (agent.clockIsRight && correctionMs !== 0)
+      throw this.broke('values are right', `${key}: the clock was right and is corrected by ${correctionMs}`);
   }
 
   /** At the end, when nothing is under way any more. */
@@ -202,16 +229,27 @@ export class Promises {
       this.tally.gone++;
       return;
     }
-    const known = gaps.map((gap) => `${gap.cause} ${gap.epoch.slice(0, 8)}/${gap.lane}/${gap.fromSequence}-${gap.toSequence} ${text(gap.fromMs)}..${text(gap.toMs)}`);
+    const known = gaps.map(
+      (gap) =>
+        `${gap.cause} ${gap.epoch.slice(0, 8)}/${gap.lane}/${gap.fromSequence}-${gap.toSequence} ${text(gap.fromMs)}..${text(gap.toMs)}`,
+    );
     const what = `${key} (${frame.samples} samples of ${text(frame.fromMs)}, ${mayBeGone})`;
-    throw this.broke('nothing is lost in silence', `${what} is not stored and none of the gaps of ${agent.name} names it: ${known.join('; ')}`);
+    throw this.broke(
+      'nothing is lost in silence',
+      `${what} is not stored and none of the gaps of ${agent.name} names it: ${known.join('; ')}`,
+    );
   }
 
   /** What a power cut took was never synced; it lies in the time that the next start reports. */
   #isInDowntime(agent: ModelAgent, frame: SealedFrame, gaps: readonly GapRecord[]): boolean {
     const downtime = gaps.filter((gap) => DOWNTIME.has(gap.cause));
     if (!agent.clockIsRight) return downtime.length > 0;
-    return subtract([frame.fromMs, frame.toMs + 1], downtime.map((gap): Span => [gap.fromMs - 1000, gap.toMs + 1000])).length === 0;
+    return (
+      subtract(
+        [frame.fromMs, frame.toMs + 1],
+        downtime.map((gap): Span => [gap.fromMs - 1000, gap.toMs + 1000]),
+      ).length === 0
+    );
   }
 
   #checkGaps(agent: ModelAgent, gaps: readonly GapRecord[]): void {
@@ -222,15 +260,24 @@ export class Promises {
   }
 
   #checkRange(agent: ModelAgent, gap: GapRecord, gaps: readonly GapRecord[]): void {
-    const isExact = gap.frames === gap.toSequence - gap.fromSequence;
-    for (let sequence = gap.fromSequence; sequence < gap.toSequence && isExact; sequence++) {
+    // A gap that joins several may span what came.
+    if (gap.frames !== gap.toSequence - gap.fromSequence) return;
+    for (let sequence = gap.fromSequence; sequence < gap.toSequence; sequence++) {
       const key = keyOf(agent.agentId, gap.epoch, gap.lane, sequence);
       if (!this.#disk.frames.has(key)) continue;
       const isAgentsOwn = gap.cause !== 'lost_at_agent';
       // A frame under way that is dropped counts as lost, and may arrive all the same; so may one that the collector counted out for the same reason.
-      const named = gaps.some((other) => other.cause !== 'lost_at_agent' && other.epoch === gap.epoch && other.lane === gap.lane && other.fromSequence <= sequence && sequence < other.toSequence);
+      const named = gaps.some(
+        (other) =>
+          other.cause !== 'lost_at_agent' &&
+          other.epoch === gap.epoch &&
+          other.lane === gap.lane &&
+          other.fromSequence <= sequence &&
+          sequence < other.toSequence,
+      );
       if (!isAgentsOwn && !named) throw this.broke('what arrives is not missing', `${key} is stored, and counted as ${gap.cause}`);
-      if (this.#sealed.get(key)?.sent !== true) throw this.broke('no gap without a loss', `${key} is stored and a gap of ${gap.cause}, and never was under way`);
+      if (this.#sealed.get(key)?.sent !== true)
+        throw this.broke('no gap without a loss', `${key} is stored and a gap of ${gap.cause}, and never was under way`);
       this.tally.claimedButArrived++;
     }
   }
@@ -242,7 +289,8 @@ export class Promises {
       for (const timeMs of times) {
         if (timeMs <= gap.fromMs || timeMs >= gap.toMs) continue;
         // How far the data reaches is not known before the store has read itself.
-        if (!this.warmUps.some(([from, to]) => from <= gap.filedMs && gap.filedMs <= to)) throw this.broke('no gap without a loss', claim(agent, gap, timeMs));
+        if (!this.warmUps.some(([from, to]) => from <= gap.filedMs && gap.filedMs <= to))
+          throw this.broke('no gap without a loss', claim(agent, gap, timeMs));
         this.tally.claimedInWarmUp++;
       }
     }
