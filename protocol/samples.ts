@@ -51,11 +51,14 @@ export class SampleRoom {
   }
 
   floats(count: number): Float64Array {
-    return new Float64Array(this.#bytes, this.#take(count * 8), count);
+    // First the place, then the memory: taking may make it anew.
+    const from = this.#take(count * 8);
+    return new Float64Array(this.#bytes, from, count);
   }
 
   refs(count: number): Uint32Array {
-    return new Uint32Array(this.#bytes, this.#take(count * 4), count);
+    const from = this.#take(count * 4);
+    return new Uint32Array(this.#bytes, from, count);
   }
 
   #take(bytes: number): number {

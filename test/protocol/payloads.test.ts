@@ -10,6 +10,7 @@ import {
   encodeEvents,
   encodeSamples,
   pack,
+  SampleRoom,
   type AgentEvent,
   type DictionaryEntry,
   type Result,
@@ -152,5 +153,23 @@ test('events come back, unknown ones are kept, wrong ones refuse the frame', () 
     [{ ...events[1], previous: { epoch, end: 'exploded', lastMs: 1 } }],
   ]) {
     assert.equal(code(decodeEvents(pack(wrong))), 'payload_malformed', JSON.stringify(wrong));
+  }
+});
+
+test('frames larger than the memory that is used again decode as without it, and so do smaller ones after them', () => {
+  const groupOf = (series: number, ticks: number): SampleGroup => ({
+    times: Float64Array.from({ length: ticks }, (_, i) => i * 1000),
+    refs: Uint32Array.from({ length: series }, (_, i) => i),
+    values: Float64Array.from({ length: series * ticks }, (_, i) => i / 3),
+  });
+  const room = new SampleRoom();
+  for (const [series, ticks] of [
+    [10, 5],
+    [400, 60],
+    [1600, 600],
+    [10, 5],
+  ] as const) {
+    const payload = encodeSamples([groupOf(3, 2), groupOf(series, ticks)]);
+    assert.deepEqual(decodeSamples(payload, 2000, room), decodeSamples(payload, 2000));
   }
 });
