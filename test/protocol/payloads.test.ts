@@ -11,7 +11,6 @@ import {
   encodeSamples,
   pack,
   SampleRoom,
-  SampleRoom,
   type AgentEvent,
   type DictionaryEntry,
   type Result,
@@ -99,25 +98,6 @@ function plain(value: SampleGroup): unknown {
     bits: [...new BigUint64Array(value.values.buffer, value.values.byteOffset, value.values.length)].map(String),
   };
 }
-
-test('frames of every size decode into one room, which grows', () => {
-  const room = new SampleRoom();
-  for (const [ticks, series] of [
-    [1, 10],
-    [60, 400],
-    [600, 1500],
-    [2, 3],
-  ] as const) {
-    const groups = [0, 1].map((half) => ({
-      times: Float64Array.from({ length: ticks }, (_, t) => t * 1000),
-      refs: Uint32Array.from({ length: series }, (_, s) => half * series + s),
-      values: Float64Array.from({ length: ticks * series }, (_, i) => i * (half + 1)),
-    }));
-    const decoded = decodeSamples(encodeSamples(groups.slice(0, ticks === 600 ? 1 : 2)), 4000, room);
-    assert.ok(decoded.ok, decoded.ok ? '' : decoded.detail);
-    assert.deepEqual(decoded.value.map(plain), groups.slice(0, ticks === 600 ? 1 : 2).map(plain));
-  }
-});
 
 test('samples beyond the dictionary, the counts or the span are refused', () => {
   const one: SampleGroup = { times: Float64Array.of(0), refs: Uint32Array.of(7), values: Float64Array.of(1) };
