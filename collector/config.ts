@@ -18,8 +18,6 @@ export type CollectorConfig = {
     /** Any time stamp from 1970 on is taken (PICKET_RETENTION=off). */
     readonly acceptAnyTime: boolean;
   };
-  /** Days that signed frames are kept after their samples were written as chunks. */
-  readonly frames: { readonly keepDays: number };
   readonly logLevel: string;
 };
 
@@ -93,7 +91,6 @@ export function collectorConfig(read: SettingReader): CollectorConfig {
     ...(publicUrl === undefined ? {} : { publicUrl: originOf(publicUrl) ?? publicUrl }),
     ...(tls === undefined ? {} : { tls }),
     retention: readRetention(read),
-    frames: { keepDays: read.integer({ key: 'frames.keep_days' }, 0, { min: 0, max: 3650 }) },
     logLevel: read.text({ key: 'log_level', variable: 'PICKET_LOG_LEVEL' }, 'info', logLevelProblem) ?? 'info',
   };
   read.notUsedYet(NOT_USED_YET);

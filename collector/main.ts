@@ -107,7 +107,7 @@ async function serve({ config, deps, store, ingest, admin, startedMs }: Parts): 
         newToken: (options) => tokens.create(options),
         tokens: () => tokens.list(),
         revokeToken: (id) => tokens.revoke(id),
-        command: (token, url) => `PICKET_COLLECTOR_URL=${url} PICKET_ENROLL_TOKEN=${token} npm run agent`,
+        command: enrollCommand,
       },
       access,
       agentUpgrade: (request, socket, head) => sockets.upgrade(request, socket, head),
@@ -135,6 +135,13 @@ async function serve({ config, deps, store, ingest, admin, startedMs }: Parts): 
     await sockets.close();
     await server.close();
   }
+}
+
+/** What to type on the host that is to be added. Without TLS its agent must be told that this is meant. */
+function enrollCommand(token: string, url: string): string {
+  const { protocol, hostname: host } = new URL(url);
+  const isPrivate = protocol === 'https:' || ['localhost', '127.0.0.1', '[::1]'].includes(host);
+  return `PICKET_COLLECTOR_URL=${url} ${isPrivate ? '' : 'PICKET_INSECURE=true '}PICKET_ENROLL_TOKEN=${token} npm run agent`;
 }
 
 /** A token that only who can read the data folder gets: the agent of this host uses it once, and may take the host's name back if its key was deleted. */

@@ -22,7 +22,6 @@ test('without any setting it listens on loopback and keeps 90 days in ./data', a
     listen: { host: '127.0.0.1', port: 8080 },
     dataDir: resolve('data'),
     retention: { ageMs: 90 * 86_400_000, bytesMax: 50e9, acceptAnyTime: false },
-    frames: { keepDays: 0 },
     logLevel: 'info',
   });
 });
