@@ -31,7 +31,7 @@ const SERIES_PER_METRIC = 5;
 /** Different hosts send different values: this many sets. */
 const DATA_SETS = 8;
 const HOSTS_AT_ONCE = 20;
-/** The log is empty by then: opening databases is all that is left to do. */
+/** For what was acked to be readable, and for a collector whose log is empty to start. */
 const READY_MS_MAX = 10_000;
 /** What the hosts list reads. */
 const HOST_SERIES: readonly (readonly [name: string, labels: readonly string[]])[] = [
@@ -139,7 +139,14 @@ async function fill(collector: CollectorProcess, hosts: number, fromMs: number):
     const some = Array.from({ length: Math.min(HOSTS_AT_ONCE, hosts - i) }, (_, k) => i + k);
     agents.push(...(await Promise.all(some.map((n) => fillHost(collector, n, token, payloads[n % DATA_SETS] as Uint8Array[], fromMs)))));
   }
+  await eventually(async () => (await samplesReadable(collector)) >= hosts * SERIES * FRAMES * TICKS_PER_FRAME, READY_MS_MAX);
   return agents;
+}
+
+/** Acked means durable; readable is a moment later. */
+async function samplesReadable(collector: CollectorProcess): Promise<number> {
+  const response = await fetch(`${collector.url}/metrics`, { headers: { authorization: `Bearer ${collector.token}` } });
+  return Number(/^picket_store_samples_appended_total (\S+)$/m.exec(await response.text())?.[1]);
 }
 
 async function fillHost(
