@@ -6,6 +6,7 @@
  * If the process dies before the commit nothing was acked and the agent sends again; after it, the frame is stored and the agent's resend is a duplicate.
  */
 import {
+  ACK_RANGES_MAX,
   decodeDictionary,
   decodeEvents,
   digestOf,
@@ -298,7 +299,7 @@ export class Receiver {
       const run: [number, number][] = [];
       for (; at < ranges.length; at++) {
         const range = ranges[at] as AckRange;
-        if (range.epoch !== epoch || range.lane !== lane || range.from < (run.at(-1)?.[1] ?? 0)) break;
+        if (range.epoch !== epoch || range.lane !== lane || range.from < (run.at(-1)?.[1] ?? 0) || run.length === ACK_RANGES_MAX) break;
         run.push([range.from, range.to]);
         this.#counters.ackedFrames += range.to - range.from;
       }

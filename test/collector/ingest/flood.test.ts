@@ -45,6 +45,18 @@ describe('an enrolled agent without measure', () => {
     again.terminate();
   });
 
+  test('every second sequence: acks of more ranges than a message holds come as several', async () => {
+    const agent = await connected();
+    const timeMs = Date.now() - 10_000;
+    // What the collector reads at once it acks at once.
+    const frames = Array.from({ length: 1500 }, (_, i) => agent.samples(ONE, timeMs + i, { sequence: 2 * i }));
+    for (const bytes of frames) agent.send(bytes);
+    await agent.acked(2 * 1499);
+    const ranges = agent.heard.flatMap((message) => (message.kind === 'ack' ? message.ranges : []));
+    assert.equal(ranges.length, 1500);
+    agent.terminate();
+  });
+
   test('an inventory beyond its bound is refused before it is decoded, and so are events', async () => {
     const agent = await connected();
     for (const kind of [FrameKind.inventory, FrameKind.events]) {
