@@ -54,6 +54,8 @@ type Batch = {
   sources: Set<FrameSource>;
   acks: Map<FrameSource, AckRange[]>;
   documents: Promise<void>[];
+  /** Called once its frames are durable. */
+  after: (() => void)[];
   bytes: number;
 };
 
@@ -256,6 +258,12 @@ export class Receiver {
     else ranges.push({ epoch, lane, from: sequence, to: sequence + 1 });
   }
 
+  /** Calls when all that was taken so far is durable; not at all if the store does not take it. */
+  whenStored(call: () => void): void {
+    if (this.#committing) this.#batch.after.push(call);
+    else call();
+  }
+
   #commitSoon(): void {
     if (this.#committing) return;
     this.#committing = true;
@@ -265,7 +273,7 @@ export class Receiver {
 
   /** One commit at a time; what arrives meanwhile is the next one. */
   async #commitAll(): Promise<void> {
-    while (this.#batch.frames.length > 0 || this.#batch.acks.size > 0) {
+    while (this.#batch.frames.length > 0 || this.#batch.acks.size > 0 || this.#batch.after.length > 0) {
       const batch = this.#batch;
       this.#batch = emptyBatch();
       const began = performance.now();
@@ -274,6 +282,7 @@ export class Receiver {
         if (batch.frames.length > 0) await this.#appender.append(batch.frames);
         this.#counters.commits++;
         this.#counters.commitMs += performance.now() - began;
+        for (const call of batch.after) call();
         for (const [source, ranges] of batch.acks) this.#sendAcks(source, ranges);
         for (const source of batch.acks.keys()) source.acked();
       } catch (cause) {
@@ -328,5 +337,5 @@ export function horizonOf(ageMs: number | undefined): Horizon {
 }
 
 function emptyBatch(): Batch {
-  return { frames: [], sources: new Set(), acks: new Map(), documents: [], bytes: 0 };
+  return { frames: [], sources: new Set(), acks: new Map(), documents: [], after: [], bytes: 0 };
 }

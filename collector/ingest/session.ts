@@ -302,15 +302,16 @@ export class Session implements FrameSource {
     this.#deps.ledger.began(agent.agentId, running);
     for (const [epoch, state] of this.state.epochs) {
       if (epoch === running || !settleEnded(settlement, state, held.get(epoch))) continue;
-      this.#deps.appender.forget(agent.agentId, epoch);
+      settlement.whenStored(() => this.#deps.appender.forget(agent.agentId, epoch));
       await this.#deps.clocks.forget(agent.agentId, epoch);
       this.state.epochs.delete(epoch);
     }
   }
 
   #settlement(agent: Agent): SettlementDeps {
-    const { appender, ledger, presence, nowMs } = this.#deps;
-    return { appender, ledger, agent, state: this.state, newestMs: presence.newestMs(agent.agentId) ?? agent.enrolledMs, nowMs: nowMs() };
+    const { appender, receiver, ledger, presence, nowMs } = this.#deps;
+    const whenStored = (call: () => void): void => receiver.whenStored(call);
+    return { appender, whenStored, ledger, agent, state: this.state, newestMs: presence.newestMs(agent.agentId) ?? agent.enrolledMs, nowMs: nowMs() };
   }
 
   #welcome(hello: Hello) {

@@ -9,6 +9,8 @@ import type { HostName, Ledger } from './ledger.ts';
 
 export type SettlementDeps = {
   readonly appender: Appender;
+  /** Calls when all that has been taken so far is durable: a range that is closed over a frame on its way would turn that away as known. */
+  readonly whenStored: (call: () => void) => void;
   readonly ledger: Ledger;
   readonly agent: HostName;
   readonly state: AgentState;
@@ -33,7 +35,7 @@ export function settleFloors(deps: SettlementDeps, held: readonly HeldEpoch[]): 
       into.missing = unexplained(deps, epoch, lane, into.missing, oldestMs > 0 ? oldestMs : deps.nowMs);
       if (into.missing.length > 0) continue;
       into.collapsed = into.floor;
-      deps.appender.collapse(deps.state.agentId, epoch.epoch, lane, into.floor);
+      deps.whenStored(() => deps.appender.collapse(deps.state.agentId, epoch.epoch, lane, floor));
     }
   }
 }
@@ -53,7 +55,13 @@ export function settleEnded(deps: SettlementDeps, epoch: EpochState, held: HeldE
 }
 
 /** Hands over what no gap names yet, and gives it back. */
-function unexplained(deps: SettlementDeps, epoch: EpochState, lane: number, missing: readonly SequenceRange[], toMs: number): SequenceRange[] {
+function unexplained(
+  deps: SettlementDeps,
+  epoch: EpochState,
+  lane: number,
+  missing: readonly SequenceRange[],
+  toMs: number,
+): SequenceRange[] {
   const { ledger, agent, newestMs } = deps;
   const open = missing.filter((range) => !ledger.isExplained(agent.agentId, epoch.epoch, lane, range));
   if (open.length > 0) ledger.missing(agent, epoch.epoch, lane, open, Math.min(newestMs, toMs), toMs);

@@ -170,8 +170,9 @@ export class ChaosAgent {
       await run.link.stop(STOP_WAIT_MS);
       await run.spool.close();
     } catch (error) {
+      if (life !== this.#life) return;
       if (!(error instanceof Crash)) throw error;
-      if (life === this.#life) this.die('kill');
+      this.die('kill');
       return;
     }
     if (life !== this.#life) return;
@@ -441,9 +442,10 @@ export class ChaosAgent {
     try {
       await run.spool.sync();
     } catch (error) {
-      if (error instanceof SpoolError) return;
+      // What a dead process still wanted of its disk is nobody's.
+      if (life !== this.#life || error instanceof SpoolError) return;
       if (!(error instanceof Crash)) throw error;
-      if (life === this.#life) this.die(this.#host.random() < 0.5 ? 'kill' : 'power');
+      this.die(this.#host.random() < 0.5 ? 'kill' : 'power');
       return;
     }
     if (life !== this.#life) return;

@@ -10,6 +10,7 @@ import { seeded, type Random } from '../agent/spool/memory-disk.ts';
 import { ChaosAgent } from './chaos-agent.ts';
 import { ChaosConnection, type Route, type ServerEnd } from './chaos-network.ts';
 import { ChaosStore, Disk } from './chaos-store.ts';
+import { CreditWatch } from './credit-watch.ts';
 import { Promises, Violation, type Tally } from './promises.ts';
 import { VirtualTime } from './virtual-time.ts';
 
@@ -46,6 +47,8 @@ export type RunResult = {
 };
 
 const START_MS = Date.UTC(2026, 0, 1);
+/** An event that came while the store warmed up is filed this much later at most, by what was known then. */
+const SLOW_EVENT_MS = 60_000;
 /** Until every spool is empty and every gap told, once nothing fails any more: the longest back-off and a slow rejection, twice. */
 const DRAIN_MS_MAX = 300_000;
 /** Until the collector has given up on explanations: ledger.ts waits 130 s from the state after next. */
@@ -209,7 +212,7 @@ class World {
     this.#note('collector starts');
     const warmUpMs = this.#random() < 0.5 ? 5 : this.#below(10_000);
     store.warmUp(warmUpMs);
-    this.#promises.warmUps.push([this.#time.nowMs, this.#time.nowMs + warmUpMs]);
+    this.#promises.warmUps.push([this.#time.nowMs, this.#time.nowMs + warmUpMs + SLOW_EVENT_MS]);
     openIngest({
       dataDir: this.#dataDir,
       store,
@@ -289,16 +292,22 @@ class World {
       this.#routes[index] as Route,
       handlers,
     );
+    const window = new CreditWatch();
     connection.onAgentSend = (bytes) => {
       const view = isControl(bytes) ? undefined : readFrame(bytes);
       if (view?.ok !== true) return;
       const { epoch, lane, sequence } = view.value.header;
       const known = this.#promises.of(agentId, Buffer.from(epoch).toString('hex'), lane, sequence);
-      if (known !== undefined) known.sent = true;
+      if (known === undefined) return;
+      known.sent = true;
+      const excess = window.sent(lane, known.key, bytes.length);
+      if (excess !== undefined) this.#promises.broke('memory is bounded', `${known.key} was sent over the credit: ${excess}`);
     };
     connection.onAgentMessage = (bytes) => {
       const message = decodeControl(bytes);
-      if (!message.ok || message.value.kind !== 'ack') return;
+      if (!message.ok) return;
+      window.heard(message.value, (of, lane, sequence) => this.#promises.of(agentId, Buffer.from(of).toString('hex'), lane, sequence)?.key);
+      if (message.value.kind !== 'ack') return;
       const epoch = Buffer.from(message.value.epoch).toString('hex');
       for (const [from, to] of message.value.ranges) {
         for (let sequence = from; sequence < to; sequence++) {
