@@ -173,12 +173,12 @@ export function verifyFrame(view: FrameView, digest: Uint8Array, verify: Verifie
   return verify(Purpose.frame, digest, view.signature);
 }
 
-/** The payload, decompressed within bounds. Call only on frames whose signature has been checked (law 3). */
-export function payloadOf(view: FrameView): Result<Uint8Array> {
+/** The payload, decompressed within bounds, which may be narrower than the wire's. Call only on frames whose signature has been checked (law 3). */
+export function payloadOf(view: FrameView, bytesMax: number = PAYLOAD_BYTES_MAX): Result<Uint8Array> {
   if ((view.header.flags & FLAG_ZSTD) === 0) return ok(view.payload);
   const declared = zstdContentSize(view.payload);
-  if (declared === undefined || declared > PAYLOAD_BYTES_MAX) {
-    return fail('payload_bomb', `a compressed payload must declare its size, at most ${PAYLOAD_BYTES_MAX} bytes`);
+  if (declared === undefined || declared > bytesMax) {
+    return fail('payload_bomb', `a compressed payload must declare its size, at most ${bytesMax} bytes`);
   }
   try {
     // The actual size is bounded too: a declared size may lie.

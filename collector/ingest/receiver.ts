@@ -26,7 +26,7 @@ import {
   type Result,
 } from '../../protocol/index.ts';
 import type { Labels } from '../model/labels.ts';
-import type { Appender, VerifiedFrame } from '../model/ports.ts';
+import type { AgentId, Appender, VerifiedFrame } from '../model/ports.ts';
 import type { Agent } from './agents.ts';
 import { countRefused, type IngestCounters } from './counters.ts';
 import { epochOfBytes, type AgentState, type EpochState } from './lanes.ts';
@@ -76,6 +76,9 @@ const ANY_TIME_MS_MAX = Date.UTC(9999, 11, 31);
 export const EPOCHS_MAX = 2 * EPOCHS_HELD_MAX;
 /** Of events or an inventory, unpacked: they are decoded here and now, and everybody's commit waits for their filing. */
 const DOCUMENT_BYTES_MAX = 1024 * 1024;
+/** Dictionary entries of one agent, unpacked, at once and in each span of a generation: a full dictionary of series of usual length, twice. */
+const NAMES_BYTES_MAX = 32 * 1024 * 1024;
+const NAMES_REFILL_MS = 10 * 60 * 1000;
 /** Refused frames in one session before it is ended: a peer that sends only garbage costs a signature check each. */
 const REFUSED_PER_SESSION_MAX = 1000;
 
@@ -87,6 +90,8 @@ export class Receiver {
   readonly #horizon: Horizon;
   readonly #nowMs: () => number;
   readonly #paused = new Set<FrameSource>();
+  /** What agents may still announce; one entry for each that is enrolled. */
+  readonly #allowances = new Map<AgentId, { readonly left: number; readonly atMs: number }>();
   readonly #refusals = new WeakMap<FrameSource, number>();
   #batch: Batch = emptyBatch();
   #committing = false;
@@ -174,6 +179,8 @@ export class Receiver {
   #takeDictionary(from: FrameSource, epoch: EpochState, view: FrameView, digest: Uint8Array): Result<void> {
     const payload = payloadOf(view);
     if (!payload.ok) return payload;
+    if (!this.#mayName(from.agent.agentId, payload.value.length))
+      return fail('limit_rate', `more than ${NAMES_BYTES_MAX} bytes of series names within ${NAMES_REFILL_MS / 60_000} minutes`);
     const decoded = decodeDictionary(payload.value);
     if (!decoded.ok) return decoded;
     const part = decoded.value;
@@ -195,16 +202,24 @@ export class Receiver {
     return ok(undefined);
   }
 
+  /** Names compress a thousand times better on the wire than in the memory that holds them until their generation is cut. */
+  #mayName(agentId: AgentId, bytes: number): boolean {
+    const nowMs = performance.now();
+    const known = this.#allowances.get(agentId);
+    const left = known === undefined ? NAMES_BYTES_MAX : known.left + ((nowMs - known.atMs) / NAMES_REFILL_MS) * NAMES_BYTES_MAX;
+    const isEnough = bytes <= left;
+    this.#allowances.set(agentId, { left: Math.min(NAMES_BYTES_MAX, left) - (isEnough ? bytes : 0), atMs: nowMs });
+    return isEnough;
+  }
+
   /** Events and inventory are decoded before the ack, and filed before the commit that acks them: dying between the two only files them twice, by id. */
   #fileDocument(from: FrameSource, view: FrameView, correctionMs: number, nowMs: number): Result<void> {
     const { kind } = view.header;
     if (kind === FrameKind.samples) return ok(undefined);
     if (kind !== FrameKind.events && kind !== FrameKind.inventory)
       return fail('frame_kind', `frames of kind ${kind} are not taken by this collector yet`);
-    const payload = payloadOf(view);
+    const payload = payloadOf(view, DOCUMENT_BYTES_MAX);
     if (!payload.ok) return payload;
-    if (payload.value.length > DOCUMENT_BYTES_MAX)
-      return fail('payload_malformed', `events and inventories have at most ${DOCUMENT_BYTES_MAX} bytes`);
     if (kind === FrameKind.events) {
       const events = decodeEvents(payload.value);
       if (!events.ok) return events;

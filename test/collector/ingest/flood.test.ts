@@ -57,13 +57,35 @@ describe('an enrolled agent without measure', () => {
     agent.terminate();
   });
 
-  test('an inventory beyond its bound is refused before it is decoded, and so are events', async () => {
+  test('series names without end stop at what one agent may have in memory, also across connections and epochs', async () => {
+    let agent = await connected();
+    let announced = 0;
+    for (let round = 0; round < 2; round++) {
+      for (let from = 0; from < 40 && agent.closed === undefined; from++) {
+        const entries = Array.from({ length: 250 }, (_, i) => {
+          const name = `${round}-${from}-${i}-`;
+          return { ...LOAD, labels: ['a', name.padEnd(2000, 'x'), 'b', 'y'.repeat(2000), 'c', 'z'.repeat(2000), 'd', 'w'.repeat(2000)] };
+        });
+        agent.send(agent.dictionary(entries));
+        announced += 250 * 8000;
+      }
+      assert.equal((await agent.ended()).reason, 'limit_rate', `${announced} bytes were taken`);
+      agent = new WireAgent({ ...agent.options, keys: agent.keys });
+      assert.ok('welcome' in (await agent.connect(stack.url)));
+      agent.send(agent.dictionary([LOAD]));
+      agent.send(agent.samples(ONE, Date.now()));
+      await agent.acked(0);
+    }
+    agent.terminate();
+  });
+
+  test('an inventory beyond its bound is refused before it is unpacked, and so are events', async () => {
     const agent = await connected();
     for (const kind of [FrameKind.inventory, FrameKind.events]) {
       agent.heard.length = 0;
       agent.send(agent.seal(kind, Lane.now, pack({ filler: 'x'.repeat(2 * 1024 * 1024) }), Date.now()));
       const answer = await agent.until((message) => message.kind === 'refuse');
-      assert.equal(answer.kind === 'refuse' && answer.code, 'payload_malformed');
+      assert.equal(answer.kind === 'refuse' && answer.code, 'payload_bomb');
     }
     agent.terminate();
   });
