@@ -39,6 +39,7 @@ export type Tally = {
   gone: number;
   claimedButArrived: number;
   claimedInWarmUp: number;
+  startsLost: number;
   overlaps: number;
   acks: number;
 };
@@ -67,6 +68,7 @@ export class Promises {
     gone: 0,
     claimedButArrived: 0,
     claimedInWarmUp: 0,
+    startsLost: 0,
     overlaps: 0,
     acks: 0,
   };
@@ -229,6 +231,11 @@ export class Promises {
       this.tally.gone++;
       return;
     }
+    // A start tells how the run before ended; where a small spool dropped the start itself, nobody tells. Counted: it should be a gap of the ledger.
+    if (mayBeGone === 'power' && this.#hasLostStart(agent)) {
+      this.tally.startsLost++;
+      return;
+    }
     const known = gaps.map(
       (gap) =>
         `${gap.cause} ${gap.epoch.slice(0, 8)}/${gap.lane}/${gap.fromSequence}-${gap.toSequence} ${text(gap.fromMs)}..${text(gap.toMs)}`,
@@ -238,6 +245,10 @@ export class Promises {
       'nothing is lost in silence',
       `${what} is not stored and none of the gaps of ${agent.name} names it: ${known.join('; ')}`,
     );
+  }
+
+  #hasLostStart(agent: ModelAgent): boolean {
+    return this.framesOf(agent.index).some(({ frame, key }) => frame.lane === 0 && frame.sequence === 0 && !this.#disk.frames.has(key));
   }
 
   /** What a power cut took was never synced; it lies in the time that the next start reports. */
