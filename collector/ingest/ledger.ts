@@ -81,7 +81,12 @@ export class Ledger {
     this.#nowMs = nowMs;
   }
 
-  static async open(deps: { records: RecordStore; appender: Pick<Appender, 'received'>; reach: Reach; nowMs: () => number }): Promise<Ledger> {
+  static async open(deps: {
+    records: RecordStore;
+    appender: Pick<Appender, 'received'>;
+    reach: Reach;
+    nowMs: () => number;
+  }): Promise<Ledger> {
     const ledger = new Ledger(deps.records, deps.appender, deps.reach, deps.nowMs);
     for (const { id, value } of await deps.records.list<GapRecord>('gap')) ledger.#gapsOf(id.slice(0, 32)).set(id, value);
     for (const { id, value } of await deps.records.list<{ late: Span[] }>('delivery'))

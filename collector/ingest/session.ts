@@ -311,7 +311,15 @@ export class Session implements FrameSource {
   #settlement(agent: Agent): SettlementDeps {
     const { appender, receiver, ledger, presence, nowMs } = this.#deps;
     const whenStored = (call: () => void): void => receiver.whenStored(call);
-    return { appender, whenStored, ledger, agent, state: this.state, newestMs: presence.newestMs(agent.agentId) ?? agent.enrolledMs, nowMs: nowMs() };
+    return {
+      appender,
+      whenStored,
+      ledger,
+      agent,
+      state: this.state,
+      newestMs: presence.newestMs(agent.agentId) ?? agent.enrolledMs,
+      nowMs: nowMs(),
+    };
   }
 
   #welcome(hello: Hello) {

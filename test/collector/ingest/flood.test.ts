@@ -95,8 +95,18 @@ describe('an enrolled agent without measure', () => {
     const agentId = Buffer.from(flooder.agentId).toString('hex');
     const honest = await connected();
     const gap = (id: number) => ({
-      ...{ type: 'gap', id, epoch: '0'.repeat(32), lane: 0, cause: 'x', fromSequence: id, toSequence: id + 1 },
-      ...{ fromMs: id * 1000, toMs: id * 1000 + 500, frames: 1, samples: 1, bytes: 1 },
+      type: 'gap',
+      id,
+      epoch: '0'.repeat(32),
+      lane: 0,
+      cause: 'x',
+      fromSequence: id,
+      toSequence: id + 1,
+      fromMs: id * 1000,
+      toMs: id * 1000 + 500,
+      frames: 1,
+      samples: 1,
+      bytes: 1,
     });
     for (let part = 0; part < 4; part++) {
       const gaps = Array.from({ length: 4096 }, (_, i) => gap(part * 4096 + i));
