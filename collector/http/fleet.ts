@@ -6,7 +6,8 @@ import { labelValue, type Matcher } from '../model/labels.ts';
 import type { AppendedFeed, SampleSource, SeriesColumns } from '../model/ports.ts';
 import { latestRate, latestValue } from '../query/rates.ts';
 import { anyOf, eachSeries, equalTo, isRealFilesystem, isRealInterface } from './host-metrics.ts';
-import { NO_VALUES, type HostValues, type Roster, type RosterHost } from './roster.ts';
+import type { Roster, RosterHost } from '../model/roster.ts';
+import { NO_VALUES, type HostValues } from './roster.ts';
 
 /** Figures are read again at most this often, and never more than half of the time. */
 const REFRESH_MS = 1000;

@@ -1,6 +1,7 @@
 /** The live list of hosts: one look a second for all who watch, and to each only what has changed since they last read. */
 import type { Fleet } from './fleet.ts';
-import { hostJson, type Roster } from './roster.ts';
+import type { Roster } from '../model/roster.ts';
+import { hostJson } from './roster.ts';
 import type { EventStream } from './sse.ts';
 
 const TICK_MS = 1000;

@@ -3,7 +3,8 @@ import type { AppendedFeed, SampleSource } from '../model/ports.ts';
 import { chartsOf, stepTimes, type Chart } from './charts.ts';
 import { pageCoverage, type CoverageSource } from './coverage.ts';
 import type { Fleet } from './fleet.ts';
-import { hostJson, type Roster, type RosterHost } from './roster.ts';
+import type { Roster, RosterHost } from '../model/roster.ts';
+import { hostJson } from './roster.ts';
 import type { EventStream } from './sse.ts';
 
 const TICK_MS = 1000;

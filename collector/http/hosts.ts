@@ -15,7 +15,8 @@ import { QUERY_MS_MAX, type QueryGate } from './gate.ts';
 import type { HostList } from './host-list.ts';
 import { streamHost } from './host-stream.ts';
 import { millisecondsOf } from './parameters.ts';
-import { hostJson, type Roster, type RosterHost } from './roster.ts';
+import type { Roster, RosterHost } from '../model/roster.ts';
+import { hostJson } from './roster.ts';
 import type { Streams } from './sse.ts';
 
 /** Samples lie on whole seconds: a finer step shows nothing more. */

@@ -18,7 +18,7 @@ import { HostList } from './host-list.ts';
 import { hostsRoutes } from './hosts.ts';
 import { accessFamilies, gateFamilies, metricsRoutes, RequestCounts, streamFamilies } from './metrics.ts';
 import { isPrometheusPath, prometheusRoutes } from './prometheus.ts';
-import type { Roster } from './roster.ts';
+import type { Roster } from '../model/roster.ts';
 import { isSecure, requireCredential, sessionRoutes, stillAllowed, type Access } from './session.ts';
 import { Streams } from './sse.ts';
 import { staticFiles } from './static.ts';

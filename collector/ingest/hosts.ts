@@ -1,39 +1,17 @@
 /** Hosts as the rest of the collector asks for them: presence joined with the inventory, and coverage by host name. */
 import type { Coverage } from '../model/coverage.ts';
 import type { AgentId, RecordStore } from '../model/ports.ts';
+import type { Roster, RosterHost } from '../model/roster.ts';
 import type { Agents } from './agents.ts';
 import type { Ledger } from './ledger.ts';
-import type { HostPresence, HostStatus, Presence } from './presence.ts';
+import type { HostPresence, Presence } from './presence.ts';
 import type { Sessions } from './sessions.ts';
 
-/** One host, everything about it that is no sample. Times are the collector's, ms; null where unknown. */
-export type HostInfo = {
-  readonly name: string;
-  readonly agentId: AgentId;
-  readonly status: HostStatus;
-  readonly statusSinceMs: number | null;
-  readonly lastSampleMs: number | null;
-  readonly lastSeenMs: number | null;
-  readonly clockOffsetMs: number | null;
-  readonly os: string | null;
-  readonly kernel: string | null;
-  readonly arch: string | null;
-  readonly cpuCount: number | null;
-  readonly bootTimeMs: number | null;
-  readonly version: string | null;
-  readonly link: {
-    readonly connected: boolean;
-    readonly sinceMs: number | null;
-    readonly backlogBytes: number | null;
-    readonly backlogOldestMs: number | null;
-  };
-};
-
-type Facts = Pick<HostInfo, 'os' | 'kernel' | 'arch' | 'cpuCount' | 'bootTimeMs'>;
+type Facts = Pick<RosterHost, 'os' | 'kernel' | 'arch' | 'cpuCount' | 'bootTimeMs'>;
 
 const NO_FACTS: Facts = { os: null, kernel: null, arch: null, cpuCount: null, bootTimeMs: null };
 
-export class Hosts {
+export class Hosts implements Roster {
   readonly #agents: Agents;
   readonly #presence: Presence;
   readonly #ledger: Ledger;
@@ -61,7 +39,7 @@ export class Hosts {
   }
 
   /** All hosts by name, one per name: a revoked agent's only while no other has its name. */
-  hosts(): HostInfo[] {
+  hosts(): RosterHost[] {
     const byName = new Map<string, HostPresence>();
     for (const presence of this.#presence.all()) {
       const { agent } = presence;
@@ -71,7 +49,7 @@ export class Hosts {
     return [...byName.values()].map((presence) => this.#info(presence)).toSorted((a, b) => (a.name < b.name ? -1 : 1));
   }
 
-  host(name: string): HostInfo | undefined {
+  host(name: string): RosterHost | undefined {
     const agent = this.#agents.byName(name) ?? this.#agents.all().find((known) => known.name === name);
     const presence = agent === undefined ? undefined : this.#presence.of(agent.agentId);
     return presence === undefined ? undefined : this.#info(presence);
@@ -95,7 +73,7 @@ export class Hosts {
     return Promise.resolve(this.#ledger.coverage(chosen, fromMs, toMs));
   }
 
-  #info(presence: HostPresence): HostInfo {
+  #info(presence: HostPresence): RosterHost {
     const { agent, link } = presence;
     const facts = this.#facts.get(agent.agentId) ?? NO_FACTS;
     return {

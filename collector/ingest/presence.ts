@@ -1,10 +1,8 @@
 /** Presence: what the collector concludes about each host from its session and its data, by the collector's clock alone. */
 import type { AgentId, RecordStore } from '../model/ports.ts';
+import type { HostStatus } from '../model/roster.ts';
 import type { Agent, Agents } from './agents.ts';
 import type { Reach } from './ledger.ts';
-
-export const HostStatus = { up: 'up', stale: 'stale', down: 'down', never: 'never', revoked: 'revoked' } as const;
-export type HostStatus = (typeof HostStatus)[keyof typeof HostStatus];
 
 export type LinkState = {
   readonly connected: boolean;
@@ -189,7 +187,7 @@ export class Presence implements Reach {
     if (host === undefined) {
       const nowMs = this.#nowMs();
       host = {
-        status: HostStatus.never,
+        status: 'never',
         statusSinceMs: nowMs,
         lastSampleMs: undefined,
         lastSeenMs: undefined,
@@ -217,10 +215,10 @@ export class Presence implements Reach {
 
   #statusOf(agentId: AgentId, host: Host): HostStatus {
     const nowMs = this.#nowMs();
-    if (this.#agents.get(agentId)?.revokedMs !== undefined) return HostStatus.revoked;
-    if (host.lastSampleMs === undefined) return HostStatus.never;
-    if (host.connected) return nowMs - host.arrivedMs <= STALE_MS ? HostStatus.up : HostStatus.stale;
-    return nowMs - host.linkSinceMs <= DOWN_MS ? HostStatus.stale : HostStatus.down;
+    if (this.#agents.get(agentId)?.revokedMs !== undefined) return 'revoked';
+    if (host.lastSampleMs === undefined) return 'never';
+    if (host.connected) return nowMs - host.arrivedMs <= STALE_MS ? 'up' : 'stale';
+    return nowMs - host.linkSinceMs <= DOWN_MS ? 'stale' : 'down';
   }
 
   #tell(agentId: AgentId): void {

@@ -22,6 +22,7 @@ import {
   unpack,
   verifyFrame,
   type ErrorCode,
+  type FrameHeader,
   type FrameView,
   type Result,
 } from '../../protocol/index.ts';
@@ -40,6 +41,8 @@ export interface FrameSource {
   /** Labels that this agent's own series get. */
   readonly source: Labels;
   send(message: Uint8Array): void;
+  /** True if the base of the frame's clock segment is not durable yet: the session gives the frame again when it is. */
+  awaitsBase(epoch: EpochState, header: FrameHeader, bytes: Uint8Array): boolean;
   /** All acks of a commit have been sent. */
   acked(): void;
   /** Ends the session; the agent comes back by itself. */
@@ -153,6 +156,7 @@ export class Receiver {
       from.send(encodeControl({ kind: 'need', epoch: epoch.bytes, from: epoch.dictionaryLength }));
       return ok(undefined);
     }
+    if (from.awaitsBase(epoch, header, view.bytes)) return ok(undefined);
     const nowMs = this.#nowMs();
     const correctionMs = epoch.corrections.get(header.clockSegment) ?? 0;
     const timeMs = header.timeMs + correctionMs;

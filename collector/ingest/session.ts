@@ -15,6 +15,7 @@ import {
   sealConfig,
   type Challenge,
   type ErrorCode,
+  type FrameHeader,
   type HeldEpoch,
   type Hello,
   type Said,
@@ -27,7 +28,7 @@ import type { Agent, Agents } from './agents.ts';
 import { offsetOf, type ClockSegments } from './clock-segments.ts';
 import { countRefused, type IngestCounters } from './counters.ts';
 import type { CollectorIdentity } from './identity.ts';
-import { epochOf, newAgentState, type AgentState } from './lanes.ts';
+import { epochOf, newAgentState, type AgentState, type EpochState } from './lanes.ts';
 import type { Ledger } from './ledger.ts';
 import type { Presence } from './presence.ts';
 import { EPOCHS_MAX, type FrameSource, type Receiver } from './receiver.ts';
@@ -87,6 +88,8 @@ const RETRY_SLOW = new Set<ErrorCode>([
   'handshake_version',
 ]);
 
+type ClockTold = { readonly clockSegment: number; readonly clockBaseMs: number };
+
 export class Session implements FrameSource {
   readonly #deps: SessionDeps;
   readonly #peer: Peer;
@@ -101,6 +104,8 @@ export class Session implements FrameSource {
   #held: readonly HeldEpoch[] = [];
   #clockOffsetMs = 0;
   #helloOffsetMs = 0;
+  /** The clock segment that the agent told of last. */
+  #clock: ClockTold | undefined;
   /** What came while a clock segment's base was made durable. */
   #parked: Uint8Array[] | undefined;
   #revision = 0;
@@ -224,6 +229,7 @@ export class Session implements FrameSource {
     other?.leave();
     this.#helloOffsetMs = offsetOf(hello.wallMs, this.#challenge.value.timeMs, arrivedMs);
     this.#clockOffsetMs = this.#helloOffsetMs;
+    this.#clock = hello;
     this.#hello = hello;
     this.#agent = agent;
     this.#source = labelsOf({ job: 'node', instance: agent.name });
@@ -363,17 +369,31 @@ export class Session implements FrameSource {
     this.#clockOffsetMs = message.wallMs - this.#deps.nowMs();
     this.#held = message.held;
     this.#reportHeld();
-    const hello = this.#hello as Hello;
-    const epoch = epochOf(this.state, Buffer.from(hello.epoch).toString('hex'));
-    if (epoch.corrections.has(message.clockSegment)) return;
-    // Frames of the new segment wait until its base is durable: in the socket, and those that had been read from it already, here.
-    const parked: Uint8Array[] = [];
+    this.#clock = message;
+    const epoch = epochOf(this.state, Buffer.from((this.#hello as Hello).epoch).toString('hex'));
+    if (!epoch.corrections.has(message.clockSegment)) await this.#fixBase(epoch, []);
+  }
+
+  /**
+   * True if the frame waits for the base of its clock segment and comes again by itself. An epoch that began since the hello (its dictionary was worn
+   * out) runs on the clock that the agent told of last; one that the agent held before has the base it had then, or never was on line.
+   */
+  awaitsBase(epoch: EpochState, header: FrameHeader, bytes: Uint8Array): boolean {
+    if (epoch.corrections.has(header.clockSegment)) return false;
+    if (header.clockSegment !== this.#clock?.clockSegment || header.clockBaseMs !== this.#clock.clockBaseMs) return false;
+    if (this.#hello?.held.some((of) => Buffer.compare(of.epoch, epoch.bytes) === 0) === true) return false;
+    this.#fixBase(epoch, [bytes]).catch((error: unknown) => this.end('store_failed', (error as Error).message));
+    return true;
+  }
+
+  /** Fixes the base of the clock segment that the agent is in. What comes meanwhile waits: in the socket, and what had been read from it already, here. */
+  async #fixBase(epoch: EpochState, parked: Uint8Array[]): Promise<void> {
+    const { clockSegment, clockBaseMs } = this.#clock as ClockTold;
     this.#parked = parked;
     this.pause();
     // By how far the clock was stepped the agent knows exactly; how long its message was on its way nobody does.
-    const offsetMs = this.#helloOffsetMs + message.clockBaseMs - hello.clockBaseMs;
-    const correctionMs = await this.#deps.clocks.fix(this.agent.agentId, epoch.epoch, message.clockSegment, offsetMs);
-    epoch.corrections.set(message.clockSegment, correctionMs);
+    const offsetMs = this.#helloOffsetMs + clockBaseMs - (this.#hello as Hello).clockBaseMs;
+    epoch.corrections.set(clockSegment, await this.#deps.clocks.fix(this.agent.agentId, epoch.epoch, clockSegment, offsetMs));
     this.#parked = undefined;
     for (const bytes of parked) this.message(bytes);
     this.resume();

@@ -2,7 +2,7 @@
 import { labelsOf } from '../model/labels.ts';
 import type { AgentId } from '../model/ports.ts';
 import type { OwnSample, OwnSeries } from './own-series.ts';
-import { HostStatus, type HostPresence, type Presence } from './presence.ts';
+import type { HostPresence, Presence } from './presence.ts';
 
 /** Well below PromQL's lookback of five minutes, and what Prometheus users scrape at. */
 const INTERVAL_MS = 15_000;
@@ -51,7 +51,7 @@ export class UpSeries {
   #write(hosts: readonly HostPresence[]): void {
     const samples: OwnSample[] = [];
     for (const host of hosts) {
-      if (host.status === HostStatus.never || host.status === HostStatus.revoked) continue;
+      if (host.status === 'never' || host.status === 'revoked') continue;
       const value = valueOf(host);
       this.#written.set(host.agent.agentId, value);
       samples.push({
@@ -70,5 +70,5 @@ export class UpSeries {
 }
 
 function valueOf(host: HostPresence): number {
-  return host.status === HostStatus.up ? 1 : 0;
+  return host.status === 'up' ? 1 : 0;
 }

@@ -4,7 +4,7 @@ import type { AccessDeps } from '../../../collector/access/access.ts';
 import { Access } from '../../../collector/access/access.ts';
 import type { Coverage } from '../../../collector/model/coverage.ts';
 import type { RecordKind, RecordStore, StoredRecord, StoreState } from '../../../collector/model/ports.ts';
-import type { Roster, RosterHost } from '../../../collector/http/roster.ts';
+import type { Roster, RosterHost } from '../../../collector/model/roster.ts';
 import { startServer, type ListenOptions, type RunningServer, type ServerDeps } from '../../../collector/http/server.ts';
 import { selectorEngine } from '../../../collector/query/engine.ts';
 import { FakeSource } from '../query/fake-source.ts';
