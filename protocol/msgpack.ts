@@ -15,8 +15,8 @@ export function pack(value: unknown): Uint8Array {
 }
 
 /** Decodes bytes after the walk. bin values are views of `bytes`: copy what is kept. */
-export function unpack(bytes: Uint8Array, code: ErrorCode): Result<unknown> {
-  const problem = scan(bytes);
+export function unpack(bytes: Uint8Array, code: ErrorCode, valuesMax: number = Infinity): Result<unknown> {
+  const problem = scan(bytes, valuesMax);
   if (problem !== undefined) return fail(code, problem);
   try {
     return ok(unpackr.unpack(bytes));
@@ -31,11 +31,13 @@ const isMap = new Uint8Array(MSGPACK_DEPTH_MAX + 2);
 
 /**
  * Walks one msgpack value that must fill `bytes` exactly. Returns what is wrong or undefined. Refuses extensions and their time stamps, the unused
- * byte 0xc1, depth above the limit, map keys that are not strings, and counts or lengths larger than the bytes left.
+ * byte 0xc1, depth above the limit, map keys that are not strings, counts or lengths larger than the bytes left, and containers of more than
+ * `valuesMax` values together: a compressed payload of millions is a few bytes on the wire.
  */
-export function scan(bytes: Uint8Array): string | undefined {
+export function scan(bytes: Uint8Array, valuesMax: number = Infinity): string | undefined {
   const end = bytes.length;
   let depth = 0;
+  let total = 0;
   left[0] = 1;
   let at = 0;
   while (depth >= 0) {
@@ -61,6 +63,8 @@ export function scan(bytes: Uint8Array): string | undefined {
       const values = type <= 0x8f ? count * 2 : count;
       if (values > end - at) return `a container at byte ${at} announces more than there is`;
       if (++depth > MSGPACK_DEPTH_MAX) return `nested deeper than ${MSGPACK_DEPTH_MAX}`;
+      total += values;
+      if (total > valuesMax) return `more than ${valuesMax} values`;
       left[depth] = values;
       isMap[depth] = type <= 0x8f ? 1 : 0;
       continue;
@@ -84,6 +88,8 @@ export function scan(bytes: Uint8Array): string | undefined {
     const values = shape === MAP ? count * 2 : count;
     if (values > end - at) return `a container at byte ${at} announces more than there is`;
     if (++depth > MSGPACK_DEPTH_MAX) return `nested deeper than ${MSGPACK_DEPTH_MAX}`;
+    total += values;
+    if (total > valuesMax) return `more than ${valuesMax} values`;
     left[depth] = values;
     isMap[depth] = shape === MAP ? 1 : 0;
   }

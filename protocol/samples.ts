@@ -37,6 +37,10 @@ export function encodeSamples(groups: readonly SampleGroup[]): Uint8Array {
   );
 }
 
+/** What stands in a group: ticks, series, times, refs, columns. */
+const GROUP_VALUES = 5;
+/** Of msgpack in a samples payload: the groups and what stands in each. */
+const VALUES_MAX = GROUPS_PER_FRAME_MAX * (1 + GROUP_VALUES);
 /** Bytes of a room at first: a frame of 1,000 series and 5 ticks fits. */
 const ROOM_BYTES = 64 * 1024;
 
@@ -76,14 +80,14 @@ export class SampleRoom {
 /** Decodes and checks a samples payload: counts within limits before anything is allocated, refs below `dictionaryLength`, nothing left over. With a room the arrays are valid until it is used again. */
 export function decodeSamples(payload: Uint8Array, dictionaryLength: number, room?: SampleRoom): Result<readonly SampleGroup[]> {
   room?.clear();
-  const unpacked = unpack(payload, 'payload_malformed');
+  const unpacked = unpack(payload, 'payload_malformed', VALUES_MAX);
   if (!unpacked.ok) return unpacked;
   const rows = unpacked.value;
   if (!Array.isArray(rows) || rows.length > GROUPS_PER_FRAME_MAX) return malformed('samples are an array of groups');
   const groups: SampleGroup[] = [];
   let samples = 0;
   for (const row of rows as unknown[]) {
-    if (!Array.isArray(row) || row.length !== 5) return malformed('a group is [ticks, series, times, refs, columns]');
+    if (!Array.isArray(row) || row.length !== GROUP_VALUES) return malformed('a group is [ticks, series, times, refs, columns]');
     const [ticks, series, times, refs, columns] = row as [unknown, unknown, unknown, unknown, unknown];
     if (!isCount(ticks, TICKS_PER_GROUP_MAX) || !isCount(series, dictionaryLength))
       return malformed('a group has too many ticks or series');

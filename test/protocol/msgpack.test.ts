@@ -63,6 +63,15 @@ test('a nest of the allowed depth is let through', () => {
   assert.equal(scan(bytes('91'.repeat(16) + 'c0')), undefined);
 });
 
+test('more values than the reader can use are refused before they are walked', () => {
+  assert.equal(scan(bytes('92 92 01 02 81 a161 03'), 6), undefined);
+  assert.match(scan(bytes('92 92 01 02 81 a161 03'), 5) ?? '', /more than 5 values/);
+  const millions = Buffer.alloc(8_000_000, 0xc0);
+  millions.set([0xdd], 0);
+  millions.writeUInt32BE(millions.length - 5, 1);
+  assert.match(scan(millions, 10) ?? '', /more than 10 values/);
+});
+
 type Suite = Record<string, { msgpack: string[]; ext?: unknown; timestamp?: unknown }[]>;
 
 test('every encoding of the msgpack suite is walked to its end, extensions excepted, and ours is one of them', (t) => {
