@@ -48,6 +48,8 @@ export type AgentTraits = {
   readonly flushMs: number;
   readonly offlineFlushMs: number;
   readonly seriesMax: number;
+  /** New series with each tick, so that the dictionary is worn out again and again. */
+  readonly churn: number;
   /** Frames of the lower lanes per second, and their largest size. */
   readonly otherFrames: number;
   readonly otherBytesMax: number;
@@ -116,7 +118,13 @@ export class ChaosAgent {
     };
     this.#identity = identity;
     const name = `host-${traits.index}`;
-    this.model = { index: traits.index, agentId: Buffer.from(agentId).toString('hex'), name, clockIsRight: traits.clockOffsetMs === 0 };
+    this.model = {
+      index: traits.index,
+      agentId: Buffer.from(agentId).toString('hex'),
+      name,
+      clockIsRight: traits.clockOffsetMs === 0,
+      clockOffsetMs: traits.clockOffsetMs,
+    };
     host.promises.addAgent(this.model);
   }
 
@@ -182,6 +190,7 @@ export class ChaosAgent {
 
   stepClock(ms: number): void {
     this.model.clockIsRight = false;
+    this.model.clockOffsetMs = undefined;
     this.traits.clockOffsetMs += ms;
   }
 
@@ -283,7 +292,7 @@ export class ChaosAgent {
     const timing = { wallMs, monotonicMs, timers };
     const segment = () => clock.segment;
     const offer = (frame: SealedFrame): void => {
-      const known = this.#host.promises.sealed(this.model, frame);
+      const known = this.#host.promises.sealed(this.model, frame, link.isOnline);
       link.offer(frame);
       known.returned = true;
     };
@@ -418,6 +427,10 @@ export class ChaosAgent {
     }
     for (const series of this.#active)
       run.source.set(run.source.series(METRIC, { series: String(series) }), valueOf(index, series, timeMs));
+    for (let i = 0; i < this.traits.churn; i++) {
+      const series = 1000 + ((timeMs / 1000) % 100_000) * this.traits.churn + i;
+      run.source.set(run.source.series(METRIC, { series: String(series) }), valueOf(index, series, timeMs));
+    }
     run.batcher.endTick({ timeMs, monotonicMs: run.clock.monotonicMs() } as { timeMs: number }, [{ name: 'chaos' }]);
     run.flusher.tickDone(random() < 0.02);
     if (random() < this.traits.otherFrames) this.#other(run);

@@ -149,6 +149,8 @@ class World {
         segmentBytes: 1500 + this.#below(4000),
         flushMs: this.#random() < 0.3 ? 1000 : 5000,
         offlineFlushMs: this.#random() < 0.5 ? 60_000 : 5000,
+        // Drawn from no dice, so that older seeds keep their stories.
+        churn: this.#seed % 5 === 3 && index === Math.max(wrongClock, 0) ? 40 : 0,
         seriesMax: 3 + this.#below(12),
         otherFrames: this.#random() * 0.6,
         otherBytesMax: 50 + this.#below(900),

@@ -17,6 +17,8 @@ export type Sealed = {
   returned: boolean;
   /** Durable at the agent. */
   synced: boolean;
+  /** It was sealed on a live link: the collector knows this clock. */
+  readonly isOnline: boolean;
   sent: boolean;
   acked: boolean;
   /** What the law lets go with a crash: not yet synced at a power cut; on no disk when the disk was full. */
@@ -29,6 +31,8 @@ export type ModelAgent = {
   readonly name: string;
   /** Its clock never was wrong: times can be compared as they are. */
   clockIsRight: boolean;
+  /** What its clock shows more than the true one; undefined once it was stepped. */
+  clockOffsetMs: number | undefined;
 };
 
 export type Tally = {
@@ -51,6 +55,9 @@ export class Violation extends Error {
     this.promise = promise;
   }
 }
+
+/** A handshake over the slowest line leaves this much open. */
+const CLOCK_DOUBT_MS = 20_000;
 
 /** The value of every series is a function of who, which and when: a wrong one shows. */
 export function valueOf(agent: number, series: number, timeMs: number): number {
@@ -97,10 +104,20 @@ export class Promises {
     this.#agents.set(agent.agentId, agent);
   }
 
-  sealed(agent: ModelAgent, frame: SealedFrame): Sealed {
+  sealed(agent: ModelAgent, frame: SealedFrame, isOnline: boolean): Sealed {
     const key = keyOf(agent.agentId, frame.epoch, frame.lane, frame.sequence);
     if (this.#sealed.has(key)) throw this.broke('a sequence is used once', `${key} was sealed twice`);
-    const known: Sealed = { key, agent: agent.index, frame, returned: false, synced: false, sent: false, acked: false, mayBeGone: 'no' };
+    const known: Sealed = {
+      key,
+      agent: agent.index,
+      frame,
+      isOnline,
+      returned: false,
+      synced: false,
+      sent: false,
+      acked: false,
+      mayBeGone: 'no',
+    };
     this.#sealed.set(key, known);
     this.#framesOf(agent.index).push(known);
     this.tally.sealed++;
@@ -204,6 +221,9 @@ export class Promises {
     const fixed = this.#disk.kind('clock').get(name)?.value as { correctionMs: number } | undefined;
     if (fixed !== undefined && fixed.correctionMs !== correctionMs)
       throw this.broke('a clock segment has one base', `${key}: corrected by ${correctionMs} ms, its record says ${fixed.correctionMs}`);
+    const { clockOffsetMs } = agent;
+    if (clockOffsetMs !== undefined && this.#sealed.get(key)?.isOnline === true && Math.abs(correctionMs + clockOffsetMs) > CLOCK_DOUBT_MS)
+      throw this.broke('values are right', `${key}: the clock is off by ${clockOffsetMs} and corrected by ${correctionMs}`);
     if (agent.clockIsRight && correctionMs !== 0)
       throw this.broke('values are right', `${key}: the clock was right and is corrected by ${correctionMs}`);
   }
