@@ -158,8 +158,7 @@ export class Ledger {
     // The agent may remember less than arrived here: its note of the last sealed time is a minute old at worst. Samples of the new run may have
     // overtaken this event, then what was known at its first hello counts.
     const reached = this.#reach.newestMs(agent.agentId) ?? 0;
-    const began = this.#began.get(agent.agentId);
-    const newest = reached < startMs ? reached : began?.epoch === epoch && began.newestMs < startMs ? began.newestMs : 0;
+    const newest = [reached, this.#began.get(agent.agentId)?.newestMs ?? 0].find((ms) => ms < startMs) ?? 0;
     const filed = this.#gapsOf(agent.agentId).get(gapId(agent.agentId, `start:${epoch}`));
     // Neither may know how far the host's data reaches: then the gap is not since 1970. Told again, it does not grow: more was known before.
     const known = previous.lastMs > 0 || newest > 0 ? Math.max(previous.lastMs + correctionMs, newest) : agent.enrolledMs;
@@ -186,6 +185,12 @@ export class Ledger {
   began(agentId: AgentId, epoch: Epoch): void {
     if (this.#began.get(agentId)?.epoch === epoch) return;
     this.#began.set(agentId, { epoch, newestMs: this.#reach.newestMs(agentId) ?? 0 });
+  }
+
+  /** Everything of the epoch has come or is named: what was asked about it is answered. */
+  over(agentId: AgentId, epoch: Epoch): void {
+    const prefix = `${agentId}/${epoch}/`;
+    for (const key of this.#unexplained.keys()) if (key.startsWith(prefix)) this.#unexplained.delete(key);
   }
 
   /** Sequences below the agent's floor that never came. The agent's own ledger may still explain them. */

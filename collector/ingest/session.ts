@@ -309,6 +309,7 @@ export class Session implements FrameSource {
     for (const [epoch, state] of this.state.epochs) {
       if (epoch === running || !settleEnded(settlement, state, held.get(epoch))) continue;
       settlement.whenStored(() => this.#deps.appender.forget(agent.agentId, epoch));
+      this.#deps.ledger.over(agent.agentId, epoch);
       await this.#deps.clocks.forget(agent.agentId, epoch);
       this.state.epochs.delete(epoch);
     }

@@ -292,7 +292,7 @@ export class ChaosAgent {
     const timing = { wallMs, monotonicMs, timers };
     const segment = () => clock.segment;
     const offer = (frame: SealedFrame): void => {
-      const known = this.#host.promises.sealed(this.model, frame, link.isOnline);
+      const known = this.#host.promises.sealed(this.model, frame, link.isOnline, time.nowMs);
       link.offer(frame);
       known.returned = true;
     };

@@ -19,6 +19,8 @@ export type Sealed = {
   synced: boolean;
   /** It was sealed on a live link: the collector knows this clock. */
   readonly isOnline: boolean;
+  /** True time. */
+  readonly sealedMs: number;
   sent: boolean;
   acked: boolean;
   /** What the law lets go with a crash: not yet synced at a power cut; on no disk when the disk was full. */
@@ -56,6 +58,7 @@ export class Violation extends Error {
   }
 }
 
+const LIVE_MS = 200;
 /** A handshake over the slowest line leaves this much open. */
 const CLOCK_DOUBT_MS = 20_000;
 
@@ -104,7 +107,13 @@ export class Promises {
     this.#agents.set(agent.agentId, agent);
   }
 
-  sealed(agent: ModelAgent, frame: SealedFrame, isOnline: boolean): Sealed {
+  /** It came at once over the link on which it was sealed: a process that was killed does not come back so soon. */
+  #isLive(key: string, receivedMs: number): boolean {
+    const known = this.#sealed.get(key);
+    return known?.isOnline === true && receivedMs - known.sealedMs < LIVE_MS;
+  }
+
+  sealed(agent: ModelAgent, frame: SealedFrame, isOnline: boolean, sealedMs: number): Sealed {
     const key = keyOf(agent.agentId, frame.epoch, frame.lane, frame.sequence);
     if (this.#sealed.has(key)) throw this.broke('a sequence is used once', `${key} was sealed twice`);
     const known: Sealed = {
@@ -112,6 +121,7 @@ export class Promises {
       agent: agent.index,
       frame,
       isOnline,
+      sealedMs,
       returned: false,
       synced: false,
       sent: false,
@@ -209,7 +219,7 @@ export class Promises {
   }
 
   /** Law 10: a segment's base is fixed once, and durable before a frame of it is acked. */
-  #checkCorrection(agent: ModelAgent, { key, epoch, header, correctionMs, agentId }: DurableFrame): void {
+  #checkCorrection(agent: ModelAgent, { key, epoch, header, correctionMs, agentId, receivedMs }: DurableFrame): void {
     const name = `${agentId}/${epoch}/${header.clockSegment}`;
     const before = this.#corrections.get(name);
     this.#corrections.set(name, correctionMs);
@@ -222,7 +232,7 @@ export class Promises {
     if (fixed !== undefined && fixed.correctionMs !== correctionMs)
       throw this.broke('a clock segment has one base', `${key}: corrected by ${correctionMs} ms, its record says ${fixed.correctionMs}`);
     const { clockOffsetMs } = agent;
-    if (clockOffsetMs !== undefined && this.#sealed.get(key)?.isOnline === true && Math.abs(correctionMs + clockOffsetMs) > CLOCK_DOUBT_MS)
+    if (clockOffsetMs !== undefined && this.#isLive(key, receivedMs) && Math.abs(correctionMs + clockOffsetMs) > CLOCK_DOUBT_MS)
       throw this.broke('values are right', `${key}: the clock is off by ${clockOffsetMs} and corrected by ${correctionMs}`);
     if (agent.clockIsRight && correctionMs !== 0)
       throw this.broke('values are right', `${key}: the clock was right and is corrected by ${correctionMs}`);
