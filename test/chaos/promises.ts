@@ -350,5 +350,7 @@ function claim(agent: ModelAgent, gap: GapRecord, timeMs: number): string {
 }
 
 function isIn(frame: SealedFrame, gap: GapRecord): boolean {
-  return gap.epoch === frame.epoch && gap.lane === frame.lane && gap.fromSequence <= frame.sequence && frame.sequence < gap.toSequence;
+  if (gap.epoch !== frame.epoch || gap.lane !== frame.lane || frame.sequence < gap.fromSequence) return false;
+  // A torn end of a file does not tell how many frames were in it: none given is from there on.
+  return frame.sequence < gap.toSequence || (gap.frames === 0 && gap.fromSequence === gap.toSequence);
 }
