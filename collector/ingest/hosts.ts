@@ -2,7 +2,7 @@
 import type { Coverage } from '../model/coverage.ts';
 import type { AgentId, RecordStore } from '../model/ports.ts';
 import type { Roster, RosterHost } from '../model/roster.ts';
-import type { Agents } from './agents.ts';
+import type { Agent, Agents } from './agents.ts';
 import type { Ledger } from './ledger.ts';
 import type { HostPresence, Presence } from './presence.ts';
 import type { Sessions } from './sessions.ts';
@@ -50,7 +50,7 @@ export class Hosts implements Roster {
   }
 
   host(name: string): RosterHost | undefined {
-    const agent = this.#agents.byName(name) ?? this.#agents.all().find((known) => known.name === name);
+    const agent = this.#named(name);
     const presence = agent === undefined ? undefined : this.#presence.of(agent.agentId);
     return presence === undefined ? undefined : this.#info(presence);
   }
@@ -69,8 +69,16 @@ export class Hosts implements Roster {
     const chosen =
       names === 'all'
         ? this.#agents.all().filter((agent) => agent.revokedMs === undefined)
-        : names.flatMap((name) => this.#agents.byName(name) ?? []);
+        : names.flatMap((name) => this.#named(name) ?? []);
     return Promise.resolve(this.#ledger.coverage(chosen, fromMs, toMs));
+  }
+
+  /** The agent of that name; a revoked one only while no other has it. What it sent stays, and so does its coverage. */
+  #named(name: string): Agent | undefined {
+    const holder = this.#agents.byName(name);
+    if (holder !== undefined) return holder;
+    const revoked = this.#agents.all().filter((known) => known.name === name);
+    return revoked.toSorted((a, b) => b.enrolledMs - a.enrolledMs)[0];
   }
 
   #info(presence: HostPresence): RosterHost {

@@ -165,3 +165,16 @@ test('what an agent holds counts as outstanding until all of it has come', async
   stack.clock.offsetMs = 0;
   again.terminate();
 });
+
+test('a revoked host keeps the coverage of what it sent', async () => {
+  const agent = await connected('leaver');
+  const nowMs = Date.now();
+  await send(agent, nowMs);
+  await send(agent, nowMs + 1000);
+  const span = [nowMs - 60_000, nowMs + 60_000] as const;
+  const before = await stack.ingest.hosts.of(['leaver'], ...span);
+  assert.equal(before.live.length, 1);
+  assert.equal(await stack.ingest.hosts.revoke(stack.ingest.hosts.host('leaver')?.agentId ?? ''), true);
+  assert.deepEqual((await stack.ingest.hosts.of(['leaver'], ...span)).live, before.live);
+  agent.terminate();
+});
