@@ -3,7 +3,7 @@
  * so that a crash or a late piece only means another round. Not a rollup.
  */
 import { Joiner, mergePieces, ordered, type Piece } from './assembly.ts';
-import { decodeChunk, decodeGroup, encodeChunk, groupByAxis, inChunks } from './chunk.ts';
+import { type Chunk, decodeChunk, decodeGroup, encodeChunk, groupByAxis, inChunks } from './chunk.ts';
 import { seal } from './checksum.ts';
 import type { Operation } from './database.ts';
 import * as keys from './keys.ts';
@@ -14,7 +14,7 @@ import type { Marker, Partition } from './partition.ts';
 const ROWS = 64;
 const BATCH_BYTES = 512 * 1024;
 
-type Row = { readonly key: Buffer; readonly at: keys.ChunkKey; readonly payload: Buffer };
+type Row = { readonly key: Buffer; readonly at: keys.ChunkKey; readonly chunk: Chunk };
 
 /** Merges what the given generations (all cut) have in a window, and finds out whether something of it has vanished. */
 export async function mergeWindow(
@@ -46,7 +46,12 @@ class WindowMerge {
   readonly #partition: Partition;
   readonly #window: number;
   readonly #generations: ReadonlyMap<number, Marker>;
-  readonly #seen = new Map<number, number>();
+  readonly #newest: number;
+  /** Rows as cuts wrote them, by their generation, and rows that an earlier merge wrote. */
+  readonly #pieces = new Map<number, number>();
+  #mergedRows = 0;
+  /** Generations of which an interrupted merge has replaced a part: their rows cannot be counted any more. */
+  readonly #begun = new Set<number>();
   readonly #counters: StoreCounters;
   readonly #pace: Pace;
   #operations: Operation[] = [];
@@ -58,6 +63,7 @@ class WindowMerge {
     this.#partition = partition;
     this.#window = window;
     this.#generations = generations;
+    this.#newest = Math.max(...generations.keys());
     this.#counters = counters;
     this.#pace = pace;
   }
@@ -77,12 +83,13 @@ class WindowMerge {
             await this.#mergeGroup(group);
             group = [];
           }
-          if (!this.#generations.has(at.generation)) continue;
-          this.#seen.set(at.generation, (this.#seen.get(at.generation) ?? 0) + 1);
+          // Older ones without a marker are what an earlier merge wrote.
+          if (at.generation > this.#newest) continue;
           const payload = this.#partition.check(key, value);
-          if (payload === undefined) continue;
-          if (this.#partition.isNamed(at)) group.push({ key, at, payload });
-          else this.#partition.damaged(key, value.length);
+          const chunk = payload === undefined ? undefined : decodeChunk(payload);
+          this.#count(at.generation, chunk);
+          if (chunk !== undefined && this.#partition.isNamed(at)) group.push({ key, at, chunk });
+          else if (payload !== undefined) this.#partition.damaged(key, value.length);
         }
       }
     } finally {
@@ -90,8 +97,21 @@ class WindowMerge {
     }
     await this.#mergeGroup(group);
     await this.#flush();
-    for (const [generation, { chunks }] of this.#generations) {
-      const missing = chunks - (this.#seen.get(generation) ?? 0);
+    this.#findVanished();
+  }
+
+  /** What cannot be read is where its marker says; it is told as damaged, not as vanished too. */
+  #count(generation: number, chunk: Chunk | undefined): void {
+    const isMerged = chunk === undefined ? this.#generations.get(generation)?.isMerged !== false : chunk.replaces.length > 0;
+    if (isMerged) this.#mergedRows++;
+    else this.#pieces.set(generation, (this.#pieces.get(generation) ?? 0) + 1);
+    for (const replaced of chunk?.replaces ?? []) if (this.#generations.get(replaced)?.isMerged === false) this.#begun.add(replaced);
+  }
+
+  #findVanished(): void {
+    for (const [generation, { isMerged, chunks }] of this.#generations) {
+      if (isMerged ? this.#begun.size > 0 : this.#begun.has(generation)) continue;
+      const missing = chunks - (isMerged ? this.#mergedRows : (this.#pieces.get(generation) ?? 0));
       if (missing > 0) this.#partition.vanished(this.#window, `${missing} of ${chunks} chunks of generation ${generation}`);
     }
   }
@@ -101,14 +121,12 @@ class WindowMerge {
     const pieces = new Map<number, Piece[]>();
     const replaced = new Set<number>();
     let isDone = true;
-    for (const { key, at, payload } of rows.toSorted((a, b) => a.at.generation - b.at.generation || a.at.part - b.at.part)) {
-      const chunk = decodeChunk(payload);
-      if (chunk === undefined) return this.#partition.damaged(key, payload.length);
+    for (const { key, at, chunk } of rows.toSorted((a, b) => a.at.generation - b.at.generation || a.at.part - b.at.part)) {
       if (chunk.replaces.length === 0) isDone = false;
       for (const generation of chunk.replaces.length === 0 ? [at.generation] : chunk.replaces) replaced.add(generation);
       for (const group of chunk.groups) {
         const values = decodeGroup(group);
-        if (values === undefined) return this.#partition.damaged(key, payload.length);
+        if (values === undefined) return this.#partition.damaged(key, group.columns.length);
         const { times } = group;
         for (const [column, id] of group.shapes.entries()) {
           const piece = { times, values: values.subarray(column * times.length, (column + 1) * times.length) };
