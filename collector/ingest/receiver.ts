@@ -71,6 +71,8 @@ export type Horizon = {
 
 /** Bytes waiting for a commit before sockets are paused: what one commit can take in well under a second. */
 const PENDING_BYTES_MAX = 64 * 1024 * 1024;
+/** Commits begin at least this far apart: each costs a sync and some 0.2 ms whatever it holds, and a fleet's frames arrive one by one. */
+const COMMIT_INTERVAL_MS = 8;
 /** A frame whose first sample is older than this when it arrives came late: beyond any flush interval of a live agent. */
 const LATE_MS = 30_000;
 /** The end of the year 9999: what dates, folder names and people can still write. */
@@ -98,6 +100,7 @@ export class Receiver {
   readonly #refusals = new WeakMap<FrameSource, number>();
   #batch: Batch = emptyBatch();
   #committing = false;
+  #beganMs = -Infinity;
 
   constructor(deps: {
     appender: Appender;
@@ -286,38 +289,44 @@ export class Receiver {
   #commitSoon(): void {
     if (this.#committing) return;
     this.#committing = true;
-    // After the socket's messages of this turn, so that they share the commit.
-    setImmediate(() => void this.#commitAll());
+    const waitMs = this.#beganMs + COMMIT_INTERVAL_MS - performance.now();
+    // A first frame goes at once, after the socket's other messages of this turn; those right behind a commit share the next one.
+    if (waitMs > 1) setTimeout(() => void this.#commit(), waitMs);
+    else setImmediate(() => void this.#commit());
   }
 
   /** One commit at a time; what arrives meanwhile is the next one. */
-  async #commitAll(): Promise<void> {
-    while (this.#batch.frames.length > 0 || this.#batch.acks.size > 0 || this.#batch.after.length > 0) {
-      const batch = this.#batch;
-      this.#batch = emptyBatch();
-      const began = performance.now();
-      try {
-        if (batch.documents.length > 0) await Promise.all(batch.documents);
-        if (batch.frames.length > 0) await this.#appender.append(batch.frames);
-        this.#counters.commits++;
-        this.#counters.commitMs += performance.now() - began;
-        for (const call of batch.after) call();
-        for (const [source, ranges] of batch.acks) this.#sendAcks(source, ranges);
-        for (const source of batch.acks.keys()) source.acked();
-      } catch (cause) {
-        this.#counters.commitFailures++;
-        const detail = `cannot store: ${(cause as Error).message}`;
-        // What memory says is received no longer is: sessions begin anew from what the store says.
-        for (const { sources, acks } of [batch, this.#batch]) {
-          // Also who sent a dictionary alone, which is never acked: its session would go on as if the store had it.
-          for (const source of new Set([...sources, ...acks.keys()])) source.end('store_failed', detail);
-        }
-        this.#batch = emptyBatch();
-      }
-      for (const source of this.#paused) source.resume();
-      this.#paused.clear();
+  async #commit(): Promise<void> {
+    const batch = this.#batch;
+    this.#batch = emptyBatch();
+    const began = performance.now();
+    this.#beganMs = began;
+    try {
+      if (batch.documents.length > 0) await Promise.all(batch.documents);
+      if (batch.frames.length > 0) await this.#appender.append(batch.frames);
+      this.#counters.commits++;
+      this.#counters.commitMs += performance.now() - began;
+      for (const call of batch.after) call();
+      for (const [source, ranges] of batch.acks) this.#sendAcks(source, ranges);
+      for (const source of batch.acks.keys()) source.acked();
+    } catch (cause) {
+      this.#counters.commitFailures++;
+      this.#dropAll(batch, `cannot store: ${(cause as Error).message}`);
     }
+    for (const source of this.#paused) source.resume();
+    this.#paused.clear();
     this.#committing = false;
+    const { frames, acks, after } = this.#batch;
+    if (frames.length > 0 || acks.size > 0 || after.length > 0) this.#commitSoon();
+  }
+
+  /** What memory says is received no longer is: sessions begin anew from what the store says. */
+  #dropAll(failed: Batch, detail: string): void {
+    for (const { sources, acks } of [failed, this.#batch]) {
+      // Also who sent a dictionary alone, which is never acked: its session would go on as if the store had it.
+      for (const source of new Set([...sources, ...acks.keys()])) source.end('store_failed', detail);
+    }
+    this.#batch = emptyBatch();
   }
 
   #sendAcks(source: FrameSource, ranges: readonly AckRange[]): void {
