@@ -26,7 +26,10 @@ export type CollectorDeps = {
 };
 
 export type ListeningInfo = {
+  /** How a browser or a program on this machine reaches it. */
   readonly url: string;
+  /** How others reach it; undefined if they cannot. */
+  readonly elsewhereUrl?: string;
   /** Logs a browser in, once, for ten minutes. */
   readonly loginUrl: string;
   readonly dataDir: string;
@@ -107,7 +110,7 @@ async function serve({ config, deps, store, ingest, admin, startedMs }: Parts): 
         newToken: (options) => tokens.create(options),
         tokens: () => tokens.list(),
         revokeToken: (id) => tokens.revoke(id),
-        command: enrollCommand,
+        command: (token, url) => enrollCommand(config, token, url),
       },
       access,
       agentUpgrade: (request, socket, head) => sockets.upgrade(request, socket, head),
@@ -125,8 +128,11 @@ async function serve({ config, deps, store, ingest, admin, startedMs }: Parts): 
   );
   try {
     await offerLocalToken(config.dataDir, ingest);
-    const loginUrl = `${config.publicUrl ?? server.url}/login?code=${access.newLoginCode()}`;
-    deps.onListening?.({ url: server.url, loginUrl, dataDir: config.dataDir, tokenFile: admin.file });
+    const url = hereUrl(server.url);
+    const elsewhereUrl = config.publicUrl ?? (isLoopback(config.listen.host) ? undefined : elsewhere(config, url));
+    const loginUrl = `${config.publicUrl ?? url}/login?code=${access.newLoginCode()}`;
+    const others = elsewhereUrl === undefined ? {} : { elsewhereUrl };
+    deps.onListening?.({ url, ...others, loginUrl, dataDir: config.dataDir, tokenFile: admin.file });
     await untilAborted(deps.signal);
   } finally {
     clearInterval(refresh);
@@ -138,10 +144,30 @@ async function serve({ config, deps, store, ingest, admin, startedMs }: Parts): 
 }
 
 /** What to type on the host that is to be added. Without TLS its agent must be told that this is meant. */
-function enrollCommand(token: string, url: string): string {
+function enrollCommand(config: CollectorConfig, token: string, asked: string): string {
+  const url = elsewhere(config, asked);
   const { protocol, hostname: host } = new URL(url);
-  const isPrivate = protocol === 'https:' || ['localhost', '127.0.0.1', '[::1]'].includes(host);
+  const isPrivate = protocol === 'https:' || isLoopback(host);
   return `PICKET_COLLECTOR_URL=${url} ${isPrivate ? '' : 'PICKET_INSECURE=true '}PICKET_ENROLL_TOKEN=${token} npm run agent`;
+}
+
+/** What another host can use in place of a loopback address: that would be itself. A collector that listens on loopback alone has no other. */
+function elsewhere(config: CollectorConfig, asked: string): string {
+  const url = new URL(asked);
+  if (!isLoopback(url.hostname)) return asked;
+  if (config.publicUrl !== undefined) return config.publicUrl;
+  if (isLoopback(config.listen.host)) return asked;
+  url.hostname = hostname();
+  return url.origin;
+}
+
+/** "Every address" is none that a browser can open. */
+function hereUrl(url: string): string {
+  return url.replace('//0.0.0.0:', '//127.0.0.1:').replace('//[::]:', '//[::1]:');
+}
+
+function isLoopback(host: string): boolean {
+  return ['localhost', '::1', '[::1]'].includes(host) || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
 /** A token that only who can read the data folder gets: the agent of this host uses it once, and may take the host's name back if its key was deleted. */

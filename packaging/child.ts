@@ -4,7 +4,14 @@ import { failureOf } from './command.ts';
 
 /** What a child of `npm start` says to it over the channel of node:child_process. */
 export type ChildMessage =
-  | { readonly kind: 'listening'; readonly url: string; readonly loginUrl: string; readonly dataDir: string; readonly tokenFile?: string }
+  | {
+      readonly kind: 'listening';
+      readonly url: string;
+      readonly elsewhereUrl?: string;
+      readonly loginUrl: string;
+      readonly dataDir: string;
+      readonly tokenFile?: string;
+    }
   | { readonly kind: 'failed'; readonly code: string; readonly sentence: string; readonly exitCode: 1 | 2 };
 
 /** Longer than any clean stop takes; the supervisor itself waits for less than two seconds. */

@@ -2,18 +2,23 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
-import { isLoopback } from '../agent/config.ts';
 import { collectorConfig, type CollectorConfig } from '../collector/config.ts';
 import { CommandError, usageError, type Arguments, type Io, type Option } from './command.ts';
+import { isThisMachine, ownCollector } from './own-collector.ts';
 import { ROOT } from './root.ts';
 import { openSettings } from './settings.ts';
 
 export const CLIENT_OPTIONS: readonly Option[] = [
-  { name: 'url', value: 'URL', help: 'the collector (default: PICKET_COLLECTOR_URL, PICKET_LISTEN, http://127.0.0.1:8080)' },
+  { name: 'url', value: 'URL', help: 'the collector (default: PICKET_COLLECTOR_URL, PICKET_LISTEN, the one of the data folder)' },
   { name: 'token', value: 'TOKEN', help: 'API token (default: PICKET_ADMIN_TOKEN, PICKET_ADMIN_TOKEN_FILE, ./data/admin-token)' },
 ];
 
-export type Client = { readonly url: string; readonly token: string | undefined };
+export type Client = {
+  readonly url: string;
+  readonly token: string | undefined;
+  /** Why the token of the data folder is not sent, if it is not. */
+  readonly withheld?: string;
+};
 
 /** Long enough for a query over days; an answer that takes longer should be asked in parts. */
 const TIMEOUT_MS = 60_000;
@@ -22,13 +27,27 @@ const ANSWER_BYTES_MAX = 256 << 20;
 
 /** Finds collector and token from the options, the environment, the configuration file and the data folder, in this order. */
 export async function clientOf(command: string, args: Arguments, io: Io): Promise<Client> {
-  const config = collectorConfig(await openSettings({ section: 'collector', environment: io.environment }));
+  const settings = await openSettings({ section: 'collector', environment: io.environment });
+  const config = collectorConfig(settings);
   const given = args.values['url'] ?? nonEmpty(io.environment['PICKET_COLLECTOR_URL']);
-  const url = given === undefined ? listenUrl(config) : originOf(given);
+  // What the running collector of the folder says is right even where this shell has not its settings (TLS, a port of the system's choice).
+  const own = ownCollector(config.dataDir);
+  const asSet = settings.decisions.some(({ key, origin }) => key === 'listen' && origin !== 'default');
+  const listening = own === undefined || (asSet && portOf(own.url) !== config.listen.port) ? undefined : own.url;
+  const url = given === undefined ? (listening ?? listenUrl(config)) : originOf(given);
   if (url === undefined) throw usageError(command, `"${given}" is not the address of a collector; write for example http://127.0.0.1:8080`);
   // A collector of this host may have a certificate that only its own settings know.
-  useOwnAuthority(nonEmpty(io.environment['PICKET_CA_FILE']) ?? (given === undefined ? config.tls?.certFile : undefined));
-  return { url, token: args.values['token'] ?? config.adminToken ?? (isLoopback(url) ? storedToken(config.dataDir) : undefined) };
+  const isOwn = isThisMachine(url) || url === own?.url || (url === config.publicUrl && url.startsWith('https:'));
+  useOwnAuthority(nonEmpty(io.environment['PICKET_CA_FILE']) ?? (isOwn ? (config.tls?.certFile ?? own?.certFile) : undefined));
+  const token = args.values['token'] ?? config.adminToken;
+  if (token !== undefined || isOwn) return { url, token: token ?? storedToken(config.dataDir) };
+  const withheld = `the one in ${config.dataDir} is not sent there: ${new URL(url).hostname} is no address of this machine`;
+  return { url, token: undefined, withheld };
+}
+
+function portOf(url: string): number {
+  const { port, protocol } = new URL(url);
+  return port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port);
 }
 
 /** The address at which this host reaches a collector with these settings. */
@@ -99,6 +118,13 @@ function unreachable(client: Client, cause: unknown): CommandError {
     const what = `the certificate of ${client.url} is not trusted: ${inner instanceof Error ? inner.message.split(';', 1)[0] : code}`;
     return new CommandError('certificate_untrusted', `${what}; name the authority's PEM file with PICKET_CA_FILE`, { cause });
   }
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
+    const what = `the certificate of the collector is not for ${new URL(client.url).host}`;
+    const advice = 'ask by a name that stands in it, with --url https://NAME:PORT and --token, or set PICKET_PUBLIC_URL for both';
+    return new CommandError('certificate_untrusted', `${what}; ${advice}`, { cause });
+  }
+  const mistaken = schemeProblem(client.url, code);
+  if (mistaken !== undefined) return new CommandError('collector_unreachable', `cannot ask ${client.url}: ${mistaken}`, { cause });
   const why =
     cause instanceof Error && cause.name === 'TimeoutError'
       ? `no answer within ${TIMEOUT_MS / 1000} s`
@@ -110,11 +136,22 @@ function unreachable(client: Client, cause: unknown): CommandError {
   });
 }
 
+/** What is likely if the other side ends the connection at the first words: one speaks TLS and the other does not. */
+function schemeProblem(url: string, code: string): string | undefined {
+  if (url.startsWith('http:') && ['UND_ERR_SOCKET', 'ECONNRESET', 'HPE_INVALID_CONSTANT'].includes(code)) {
+    const other = url.replace('http:', 'https:');
+    return `it closed the connection; the collector may speak TLS: try --url ${other}, with PICKET_CA_FILE if its authority is your own`;
+  }
+  if (url.startsWith('https:') && /WRONG_VERSION_NUMBER|EPROTO|PACKET_LENGTH/.test(code))
+    return `it does not speak TLS; try --url ${url.replace('https:', 'http:')}`;
+  return undefined;
+}
+
 function tokenError(client: Client, status: number): CommandError {
   if (client.token === undefined) {
     return new CommandError(
       'token_missing',
-      `${client.url} wants a token; give it with --token, PICKET_ADMIN_TOKEN or PICKET_ADMIN_TOKEN_FILE (the collector keeps it in DATA/admin-token)`,
+      `${client.url} wants a token${client.withheld === undefined ? '' : ` (${client.withheld})`}; give it with --token, PICKET_ADMIN_TOKEN or PICKET_ADMIN_TOKEN_FILE (the collector keeps it in DATA/admin-token)`,
     );
   }
   const what = status === 403 ? 'does not allow this with the token' : 'does not know the token';

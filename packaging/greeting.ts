@@ -4,6 +4,8 @@ import type { Io } from './command.ts';
 
 export type Listening = {
   readonly url: string;
+  /** How other machines reach it. */
+  readonly elsewhereUrl?: string;
   readonly loginUrl: string;
   readonly dataDir: string;
   readonly tokenFile?: string | undefined;
@@ -13,13 +15,14 @@ export type Listening = {
 export function greeting(info: Listening, version: string, environment: Io['environment']): string {
   const rows: [string, string][] = [
     ['Page', info.url],
-    ['Log in', `${info.loginUrl}  (good for ten minutes)`],
+    ['Log in', `${info.loginUrl}  (good once, for ten minutes)`],
     ['Data', info.dataDir],
     ['API token', info.tokenFile ?? 'the one of PICKET_ADMIN_TOKEN'],
     ['Try', `${settingsLine(environment)}npx picket query node_load1   (and: npx picket --help)`],
     ['Stop', 'Ctrl-C'],
   ];
   const tunnel = tunnelLine(info.url, environment);
+  if (info.elsewhereUrl !== undefined && info.elsewhereUrl !== info.url) rows.splice(1, 0, ['Others by', info.elsewhereUrl]);
   if (tunnel !== undefined) rows.splice(2, 0, ['From afar', tunnel]);
   return ['', `Picket ${version} is running.`, '', ...rows.map(([name, text]) => `  ${name.padEnd(9)}  ${text}`), '', ''].join('\n');
 }

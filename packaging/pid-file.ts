@@ -12,6 +12,12 @@ export function claimFolder(path: string, role: 'collector' | 'agent', advice: (
   }
   try {
     makeFolder(dirname(path));
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    const advice = `make it for this user, or name another one with ${role === 'agent' ? 'PICKET_AGENT_DIR' : 'PICKET_DATA_DIR'}`;
+    throw new CommandError('folder_unwritable', `the folder ${dirname(path)} cannot be made: ${why}; ${advice}`, { cause });
+  }
+  try {
     writeFileSync(path, `${process.pid}\n`);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);

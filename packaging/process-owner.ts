@@ -39,6 +39,14 @@ export function ownerOf(pid: number): Owner | undefined {
   }
 }
 
+/** The `npm start` above a collector or agent: it brings back what is ended below it. Otherwise the process itself. */
+export function startedBy(owner: Owner): Owner {
+  // The name of a program in the second field may hold spaces and parentheses; the parent is the second field after it.
+  const parent = Number(/^.*\) \S (?<parent>\d+) /s.exec(read(`/proc/${owner.pid}/stat`) ?? '')?.groups?.['parent'] ?? NaN);
+  const above = parent > 1 ? ownerOf(parent) : undefined;
+  return above?.command.includes('packaging/start.ts') === true ? above : owner;
+}
+
 export function ownerText(owner: Owner | undefined): string {
   if (owner === undefined) return 'another process';
   return owner.command === '' ? `process ${owner.pid}` : `process ${owner.pid} (${owner.command})`;

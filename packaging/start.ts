@@ -80,9 +80,9 @@ async function run(
 }
 
 function greet(info: Listening, environment: Environment, { log, terminal }: { log: Log; terminal: boolean }): void {
-  const { url, loginUrl, dataDir, tokenFile } = info;
+  const { url, elsewhereUrl, loginUrl, dataDir, tokenFile } = info;
   if (terminal) process.stdout.write(greeting(info, version(), environment));
-  else log.info({ url, loginUrl, dataDir, tokenFile }, 'picket is running');
+  else log.info({ url, elsewhereUrl, loginUrl, dataDir, tokenFile }, 'picket is running');
 }
 
 function plan(name: 'collector' | 'agent', environment: () => Environment): ChildPlan {

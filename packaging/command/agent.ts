@@ -7,6 +7,7 @@ import { untilSignal } from '../child.ts';
 import { JSON_OUTPUT, usageError, type Command, type Io } from '../command.ts';
 import { logger } from '../log.ts';
 import { claimFolder } from '../pid-file.ts';
+import { startedBy } from '../process-owner.ts';
 import { openSettings, type Settings } from '../settings.ts';
 
 /** Options that are keys of the configuration. */
@@ -91,7 +92,7 @@ async function report(config: AgentConfig, io: Io, signal: AbortSignal): Promise
   const release = claimFolder(
     join(config.directory, 'agent.pid'),
     'agent',
-    (owner) => `stop it with "kill ${owner.pid}", or give this one a folder of its own with PICKET_AGENT_DIR`,
+    (owner) => `stop it with "kill ${startedBy(owner).pid}", or give this one a folder of its own with PICKET_AGENT_DIR`,
   );
   try {
     const { runAgent } = await loadAgent();

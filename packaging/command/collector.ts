@@ -3,12 +3,12 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { collectorConfig, type CollectorConfig } from '../../collector/config.ts';
 import { isSupervised, tellSupervisor, untilSignal } from '../child.ts';
-import { listenUrl } from '../client.ts';
 import { CommandError, JSON_OUTPUT, type Command, type Io } from '../command.ts';
 import { greeting } from '../greeting.ts';
 import { logger } from '../log.ts';
+import { ownCollector, recordOwnCollector } from '../own-collector.ts';
 import { claimFolder } from '../pid-file.ts';
-import { ownerText, portOwner } from '../process-owner.ts';
+import { ownerText, portOwner, startedBy } from '../process-owner.ts';
 import { PAGE } from '../root.ts';
 import { openSettings } from '../settings.ts';
 import { version } from '../version.ts';
@@ -47,11 +47,11 @@ export const collector: Command = {
 async function collect(config: CollectorConfig, io: Io, signal: AbortSignal): Promise<void> {
   const log = logger('collector', { level: config.logLevel, terminal: io.terminal });
   const next = `PICKET_DATA_DIR=./data2 PICKET_LISTEN=127.0.0.1:${config.listen.port + 1} npm start`;
-  const release = claimFolder(
-    join(config.dataDir, 'collector.pid'),
-    'collector',
-    (owner) => `open ${listenUrl(config)}, stop it with "kill ${owner.pid}", or use another folder and port: ${next}`,
-  );
+  const release = claimFolder(join(config.dataDir, 'collector.pid'), 'collector', (owner) => {
+    const where = ownCollector(config.dataDir)?.url ?? 'the address that it printed';
+    return `open ${where}, stop it with "kill ${startedBy(owner).pid}", or use another folder and port: ${next}`;
+  });
+  let forget: (() => void) | undefined;
   try {
     await refuseBusyPort(config);
     // Loaded here, so that --help and --print-config need neither the database nor the web server.
@@ -63,12 +63,16 @@ async function collect(config: CollectorConfig, io: Io, signal: AbortSignal): Pr
       signal,
       onListening(info) {
         const { tokenFile, ...rest } = info;
+        const { tls, publicUrl } = config;
+        const url = tls === undefined ? info.url : (publicUrl ?? info.url);
+        forget = recordOwnCollector(config.dataDir, { url, ...(tls === undefined ? {} : { certFile: tls.certFile }) });
         if (isSupervised()) tellSupervisor({ kind: 'listening', ...rest, ...(tokenFile === undefined ? {} : { tokenFile }) });
         else if (io.terminal) io.out(greeting(info, version(), io.environment));
         else log.info(info, 'listening');
       },
     });
   } finally {
+    forget?.();
     release();
   }
 }

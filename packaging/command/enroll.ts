@@ -1,4 +1,5 @@
 /** `picket enroll`: makes a token and prints the one command for the other host. */
+import { isLoopback } from '../../agent/config.ts';
 import { ask, CLIENT_OPTIONS, clientOf, isRecord, textOf } from '../client.ts';
 import { CommandError, JSON_OUTPUT, usageError, type Command } from '../command.ts';
 import { durationMs } from '../settings.ts';
@@ -46,9 +47,19 @@ export const enroll: Command = {
     }
     if (args.switches.has('json')) io.out(`${JSON.stringify(answer)}\n`);
     else io.out(enrollText(printable(answer['command']), uses, textOf(answer['expiresAt']) ?? ''));
+    if (namesLoopback(answer['command'])) io.error(`warning: ${LOOPBACK_ONLY}\n`);
     return 0;
   },
 };
+
+const LOOPBACK_ONLY =
+  'this collector listens on loopback only; start it with PICKET_LISTEN=0.0.0.0:8080 (and TLS) so that other hosts reach it, and ask anew';
+
+/** The collector puts an address there by which others reach it, if it has one. */
+function namesLoopback(command: string): boolean {
+  const url = /\bPICKET_COLLECTOR_URL=(?<url>\S+)/.exec(command)?.groups?.['url'];
+  return url !== undefined && URL.canParse(url) && isLoopback(url);
+}
 
 function enrollText(command: string, uses: number, expiresAt: string): string {
   const who =

@@ -11,8 +11,10 @@ const RANGE_DEFAULT_S = 3600;
 export const query: Command = {
   name: 'query',
   usage: 'EXPR [OPTIONS]',
-  summary: 'Asks the collector a query in PromQL and prints the answer.',
-  about: 'Times are seconds since 1970, RFC 3339, or an age as in 10m. With --start, --end or --step the answer is over a range.',
+  summary: 'Asks the collector for the series that a selector (as in PromQL) names, and prints them.',
+  about:
+    'EXPR is a selector, with the matchers =, !=, =~ and !~: node_load1, node_cpu_seconds_total{mode!="idle"}. No functions, operators or ' +
+    'ranges in brackets yet.\nTimes are seconds since 1970, RFC 3339, or an age as in 10m. With --start, --end or --step the answer is over a range.',
   wordsMax: 1,
   options: [
     { name: 'time', value: 'TIME', help: 'for one moment (default: now)' },

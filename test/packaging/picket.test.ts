@@ -1,14 +1,15 @@
 /** The one command from outside: help of each sub-command, exit codes, what is asked of a collector and how its answers are shown. */
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
+import { createServer as createTcpServer, type AddressInfo } from 'node:net';
+import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { text } from 'node:stream/consumers';
+import { isThisMachine, ownCollector, recordOwnCollector } from '../../packaging/own-collector.ts';
 import { COMMANDS } from '../../packaging/picket.ts';
 import { run as runCommand } from '../../packaging/program.ts';
 
@@ -104,6 +105,8 @@ test('wrong use ends with 2 and says what to write', async () => {
   await check(['hosts', '--url', 'nowhere'], /"nowhere" is not the address of a collector/);
   await check(['enroll', '--ttl', '5'], /write for example --ttl 1h/);
   await check(['enroll', '--uses', '0'], /whole number from 1/);
+  await check(['hosts', 'revoke'], /needs the NAME/);
+  await check(['hosts', 'web-1'], /picket hosts revoke NAME/);
   await check(['token'], /picket token list/);
   await check(['token', 'revoke'], /needs the ID/);
   await check(['agent', '--once', '--format', 'xml'], /--format prometheus/);
@@ -129,7 +132,10 @@ test('a token that the collector does not know is told; none is sent to another 
   asked = [];
   const port = (server.address() as AddressInfo).port;
   const elsewhere = await run(['hosts', '--url', `http://0.0.0.0:${port}`], { PICKET_ADMIN_TOKEN: '' });
-  assert.match(elsewhere.error, /wants a token.*\[token_missing\]/);
+  assert.match(
+    elsewhere.error,
+    /wants a token \(the one in .* is not sent there: 0\.0\.0\.0 is no address of this machine\).*\[token_missing\]/,
+  );
   assert.deepEqual(
     asked.map((one) => one.token),
     [''],
@@ -146,6 +152,73 @@ test('enroll asks for a token and prints the one command', async () => {
   assert.match(out, /On each of up to 20 hosts.*\n\n {2}PICKET_ENROLL_TOKEN=t npm run agent\n\nGood until 2026-11-21T13:00:00Z/);
   assert.deepEqual(JSON.parse(asked[0]?.body ?? ''), { ttlSeconds: 86_400, uses: 20 });
   assert.equal(JSON.parse((await run(['enroll', '--json'])).out).token, 't');
+});
+
+test('enroll warns when the command leads to this machine only', async () => {
+  const body = { token: 't', command: 'PICKET_COLLECTOR_URL=http://127.0.0.1:1 PICKET_ENROLL_TOKEN=t npm run agent', expiresAt: '' };
+  answers.set('POST /api/v1/enroll', { body });
+  assert.match(
+    (await run(['enroll'])).error,
+    /^warning: this collector listens on loopback only; start it with PICKET_LISTEN=0\.0\.0\.0:8080/,
+  );
+  answers.set('POST /api/v1/enroll', { body: { ...body, command: body.command.replace('127.0.0.1', 'web-1') } });
+  assert.equal((await run(['enroll'])).error, '');
+});
+
+test('a collector that may speak TLS is named as such', async () => {
+  const closing = createTcpServer((socket) => socket.destroy()).listen(0, '127.0.0.1');
+  await once(closing, 'listening');
+  const at = `127.0.0.1:${(closing.address() as AddressInfo).port}`;
+  const { exit, error } = await run(['hosts', '--url', `http://${at}`]);
+  await new Promise((resolve) => closing.close(resolve));
+  assert.equal(exit, 1);
+  assert.match(error, new RegExp(`may speak TLS: try --url https://${at}, with PICKET_CA_FILE .*\\[collector_unreachable\\]`));
+  const plain = await run(['hosts', '--url', `https://127.0.0.1:${(server.address() as AddressInfo).port}`]);
+  assert.match(plain.error, /it does not speak TLS; try --url http:/);
+});
+
+test('the address comes from the running collector of the data folder, unless another port is asked for', async (t) => {
+  const dataDir = mkdtempSync(join(folder, 'own-'));
+  const living = spawn(process.execPath, ['--eval', 'setInterval(() => {}, 1000)', 'collector'], { stdio: 'ignore' });
+  t.after(() => living.kill('SIGKILL'));
+  await once(living, 'spawn');
+  writeFileSync(join(dataDir, 'collector.pid'), `${living.pid}\n`);
+  answers.set('GET /api/v1/hosts', { body: { hosts: [] } });
+  const port = (server.address() as AddressInfo).port;
+  const forget = recordOwnCollector(dataDir, { url: `http://127.0.0.1:${port}` });
+  const environment = { PICKET_DATA_DIR: dataDir, PICKET_LISTEN: '' };
+  assert.equal((await run(['hosts'], environment)).exit, 0);
+  assert.match(
+    (await run(['hosts'], { ...environment, PICKET_LISTEN: '127.0.0.1:2' })).error,
+    /no collector answers at http:\/\/127\.0\.0\.1:2:/,
+  );
+  const ended = once(living, 'exit');
+  living.kill('SIGKILL');
+  await ended;
+  assert.equal(ownCollector(dataDir), undefined, 'what a dead one said does not count');
+  forget();
+  assert.equal(existsSync(join(dataDir, 'collector.url')), false);
+});
+
+test('an address of this machine is told from others', () => {
+  const addresses = Object.values(networkInterfaces()).flatMap((found) => found?.filter(({ family }) => family === 'IPv4') ?? []);
+  for (const { address } of addresses) assert.equal(isThisMachine(`http://${address}:1`), true, address);
+  for (const host of ['192.0.2.1', 'collector.example', '0.0.0.0', '[2001:db8::1]'])
+    assert.equal(isThisMachine(`http://${host}:1`), false, host);
+});
+
+test('a host is revoked by its name, the one that has the name now', async () => {
+  const agents = [
+    { agentId: 'a1', host: 'web-1', status: 'revoked' },
+    { agentId: 'a2', host: 'web-1', status: 'up' },
+  ];
+  answers.set('GET /api/v1/agents', { body: { agents } });
+  answers.set('DELETE /api/v1/agents/a2', { body: { agentId: 'a2', host: 'web-1', revoked: true, already: false } });
+  assert.deepEqual(await run(['hosts', 'revoke', 'web-1']), { exit: 0, out: 'Revoked web-1.\n', error: '' });
+  assert.equal(JSON.parse((await run(['hosts', 'revoke', 'web-1', '--json'])).out).agentId, 'a2');
+  const unknown = await run(['hosts', 'revoke', 'web-2']);
+  assert.equal(unknown.exit, 1);
+  assert.match(unknown.error, /no host is called "web-2".*\[host_unknown\]/);
 });
 
 test('tokens are listed and revoked', async () => {

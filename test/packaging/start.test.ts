@@ -4,7 +4,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
@@ -138,10 +138,21 @@ test('a busy port is told with who has it and what to type, and ends the start',
   assert.match(error, new RegExp(expected));
 });
 
+test('a collector that listens everywhere prints addresses that can be opened, and one for others', async () => {
+  const child = start(join(newFolder(), 'data'), '0.0.0.0:0');
+  const { url, elsewhereUrl, loginUrl } = await line(child, 'picket is running');
+  assert.match(String(url), /^http:\/\/127\.0\.0\.1:\d+$/);
+  assert.ok(String(loginUrl).startsWith(`${String(url)}/login?`));
+  assert.equal(elsewhereUrl, `http://${hostname().toLowerCase()}:${new URL(String(url)).port}`);
+  const stopped = once(child, 'exit');
+  child.kill('SIGTERM');
+  assert.deepEqual(await stopped, [0, null]);
+});
+
 test('a second start on the same folder says who is there and leaves the first alone', async () => {
   const dataDir = join(newFolder(), 'data');
   const first = start(dataDir, '127.0.0.1:0');
-  await line(first, 'picket is running');
+  const { url } = await line(first, 'picket is running');
   const pid = pidIn(join(dataDir, 'collector.pid')) ?? 0;
   const second = start(dataDir, '127.0.0.1:0');
   assert.ok(second.stderr !== null);
@@ -149,7 +160,9 @@ test('a second start on the same folder says who is there and leaves the first a
   assert.equal(exit, 1);
   assert.match(
     error,
-    new RegExp(`${dataDir} is in use: the collector there is process ${pid} .*stop it with "kill ${pid}".*npm start \\[folder_in_use\\]`),
+    new RegExp(
+      `${dataDir} is in use: the collector there is process ${pid} .*open ${String(url)}, stop it with "kill ${first.pid}".*npm start \\[folder_in_use\\]`,
+    ),
   );
   assert.ok(lives(pid));
   const stopped = once(first, 'exit');

@@ -12,14 +12,15 @@ test('the first lines say where it is, how to get in, where things lie and how t
   for (const part of [
     'Picket 1.2.3',
     LISTENING.url,
-    `${LISTENING.loginUrl}  (good for ten minutes)`,
+    `${LISTENING.loginUrl}  (good once, for ten minutes)`,
     '/x/data/admin-token',
     'Ctrl-C',
     '  npx picket query node_load1 ',
   ]) {
     assert.ok(text.includes(part), part);
   }
-  assert.doesNotMatch(text, /ssh/);
+  assert.doesNotMatch(text, /ssh|Others/);
+  assert.match(greeting({ ...LISTENING, elsewhereUrl: 'http://box:8080' }, '1', {}), /Others by {2}http:\/\/box:8080\n/);
   assert.match(greeting(LISTENING, '1', { PICKET_DATA_DIR: '/x' }), /PICKET_DATA_DIR=\/x npx picket query/);
   assert.match(greeting(LISTENING, '1.2.3', {}), /PICKET_ADMIN_TOKEN/);
 });
