@@ -9,7 +9,7 @@ import { clipGaps, isOpen, mergeGaps } from './coverage.ts';
 import { failure } from './hosts-watch.ts';
 import { stepFor } from './route.ts';
 import { endSession } from './session.ts';
-import { append, prune, timelineOf } from './timeline.ts';
+import { append, fillHoles, prune, resumeMs, timelineOf } from './timeline.ts';
 import type { Coverage, Host, Points, Span } from './contract.ts';
 import type { TimeWindow } from './coverage.ts';
 import type { ServerEvent } from './event-stream.ts';
@@ -24,6 +24,9 @@ const RELOAD_COARSE_MS = 60_000;
 
 /** A host that is silent sends no points, and so no word of how its gap grows; the collector is asked this often. */
 const RELOAD_QUIET_MS = 10_000;
+
+/** Events of points kept, one a second: an answer that was made before them would leave them out for good. */
+const RECENT_EVENTS_MAX = 30;
 
 const NO_COVERAGE: Coverage = { live: [], late: [], gaps: [] };
 
@@ -46,6 +49,7 @@ export class HostWatch {
   #loading: AbortController | undefined;
   #loadedAtMs = 0;
   #pointsAtMs = 0;
+  #recent: readonly Points[] = [];
   #opened = false;
   #reopened = false;
   #reloadTimer: ReturnType<typeof setTimeout> | undefined;
@@ -106,7 +110,9 @@ export class HostWatch {
       const answer = await fetchCharts(this.name, window, stepFor(window.toMs - window.fromMs), abort.signal);
       batch(() => {
         this.#loadedAtMs = clock.nowMs();
-        this.timeline.value = timelineOf(answer);
+        const timeline = timelineOf(answer);
+        if (this.#view.kind === 'live') fillHoles(timeline, this.#recent);
+        this.timeline.value = timeline;
         this.coverage.value = answer.coverage;
         this.window.value = window;
         this.phase.value = { kind: 'ready' };
@@ -132,8 +138,9 @@ export class HostWatch {
     // The second time this is asked the stream has been away, and so perhaps have points.
     this.#reopened = this.#opened;
     this.#opened = true;
-    const newestMs = this.timeline.value?.times.at(-1) ?? clock.nowMs() - 1000;
-    return `${hostPath(this.name)}/stream?from=${Math.round(newestMs) + 1}`;
+    const timeline = this.timeline.value;
+    const fromMs = (timeline && resumeMs(timeline)) ?? clock.nowMs() - 1000;
+    return `${hostPath(this.name)}/stream?from=${Math.round(fromMs)}`;
   }
 
   #slide(): void {
@@ -151,6 +158,7 @@ export class HostWatch {
     const timeline = this.timeline.value;
     if (!points || !timeline || this.#view.kind === 'fixed') return;
     if (points.times.length > 0) this.#pointsAtMs = clock.nowMs();
+    this.#recent = [...this.#recent, points].slice(-RECENT_EVENTS_MAX);
     batch(() => {
       append(timeline, points);
       this.#slide();
@@ -179,6 +187,7 @@ export class HostWatch {
     this.#sleep?.();
     this.#sleep = undefined;
     this.#opened = false;
+    this.#recent = [];
     clearTimeout(this.#reloadTimer);
     this.#reloadTimer = undefined;
     this.connection.stop();

@@ -18,6 +18,10 @@ export type Timeline = { readonly stepMs: number; readonly times: number[]; read
 export const SERIES_MAX = 12;
 /** What is kept beyond the window, so that cutting is not done each second. */
 const SLACK_POINTS = 60;
+/** Asked for again at most: a chart that has ended long ago does not make the stream bring minutes. */
+const RESUME_MS_MAX = 60_000;
+/** Asked for again at least: the last seconds were drawn from the samples there were, and some of them come after the others. */
+const RESUME_MS_MIN = 5000;
 
 export function timelineOf(answer: ChartsAnswer): Timeline {
   const times = [...answer.times];
@@ -32,7 +36,7 @@ export function timelineOf(answer: ChartsAnswer): Timeline {
  * Adds what came. A step is named by its end and keeps the mean of what fell into it; a hole in time gets a row of nulls, so that no line is
  * drawn across it; what is older than the newest point replaces the point it belongs to, or is left for the next full load.
  */
-export function append(timeline: Timeline, points: Points): void {
+export function append(timeline: Timeline, points: Points, into: 'all' | 'holes' = 'all'): void {
   for (const [index, timeMs] of points.times.entries()) {
     const at = Math.ceil(timeMs / timeline.stepMs) * timeline.stepMs;
     const last = timeline.times.at(-1);
@@ -41,8 +45,28 @@ export function append(timeline: Timeline, points: Points): void {
       addRow(timeline, at, 0);
     }
     const row = rowOf(timeline.times, at);
-    if (row !== undefined) putRow(timeline, row, points, index);
+    if (row !== undefined) putRow(timeline, row, points, index, into);
   }
+}
+
+/**
+ * From where the stream has to go on. Not from the end of the axis: that is the time of asking, and an agent that nobody watched has sent only
+ * what it had seconds ago. Each chart ends at its own last value; the earliest end counts.
+ */
+export function resumeMs(timeline: Timeline): number | undefined {
+  const newestMs = timeline.times.at(-1);
+  if (newestMs === undefined) return undefined;
+  const ends = timeline.charts.map((chart) => endMs(timeline, chart)).filter((end) => end !== undefined);
+  const endedMs = Math.min(newestMs, ...ends);
+  // What is asked for again replaces a second; in a coarse step it would count twice.
+  return Math.max(newestMs - RESUME_MS_MAX, endedMs - (timeline.stepMs > 1000 ? 0 : RESUME_MS_MIN));
+}
+
+/** Fills the holes of a timeline just loaded with points that came before or meanwhile: its answer may have been made before them. */
+export function fillHoles(timeline: Timeline, recent: readonly Points[]): void {
+  // In a coarse step they are a part of the mean already.
+  if (timeline.stepMs > 1000) return;
+  for (const points of recent) append(timeline, points, 'holes');
 }
 
 /** Drops what lies before `fromMs`, in bites. */
@@ -109,7 +133,7 @@ function addRow(timeline: Timeline, atMs: number, count: number): void {
   for (const chart of timeline.charts) for (const series of chart.series) series.values.push(null);
 }
 
-function putRow(timeline: Timeline, row: number, points: Points, index: number): void {
+function putRow(timeline: Timeline, row: number, points: Points, index: number, into: 'all' | 'holes'): void {
   const count = timeline.stepMs > 1000 ? (timeline.counts[row] ?? 0) : 0;
   for (const [id, { series }] of Object.entries(points.charts)) {
     const chart = timeline.charts.find((one) => one.id === id);
@@ -119,6 +143,7 @@ function putRow(timeline: Timeline, row: number, points: Points, index: number):
       if (value === null) continue;
       const target = seriesOf(chart, name, timeline.times.length);
       const before = target.values[row] ?? null;
+      if (before !== null && into === 'holes') continue;
       target.values[row] = before === null || count === 0 ? value : before + (value - before) / (count + 1);
     }
   }
@@ -132,6 +157,12 @@ function seriesOf(chart: TimelineChart, name: string, length: number): TimelineS
     chart.series.push(series);
   }
   return series;
+}
+
+/** The time of a chart's last value; undefined if it has none. */
+function endMs(timeline: Timeline, chart: TimelineChart): number | undefined {
+  const last = Math.max(-1, ...chart.series.map((series) => series.values.findLastIndex((value) => value !== null)));
+  return timeline.times[last];
 }
 
 /** Index of a time in the sorted axis. */

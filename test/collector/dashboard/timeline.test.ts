@@ -7,8 +7,10 @@ import {
   axisSplits,
   axisTop,
   columnsOf,
+  fillHoles,
   largestSeries,
   prune,
+  resumeMs,
   SERIES_MAX,
   timelineOf,
 } from '../../../collector/dashboard/src/timeline.ts';
@@ -39,6 +41,48 @@ test('a hole in time gets a row of nulls, so that no line crosses it', () => {
   append(timeline, points([9000], { user: [9] }));
   assert.deepEqual(timeline.times, [1000, 2000, 9000]);
   assert.deepEqual(valuesOf(timeline, 'user'), [1, null, 9]);
+});
+
+test('the stream goes on where values end, not where the axis of the answer ends, and what it brings fills the hole', () => {
+  const times = Array.from({ length: 30 }, (_, i) => (i + 1) * 1000);
+  const timeline = timelineOf(
+    answer(
+      1000,
+      times,
+      times.map((time) => (time <= 24_000 ? 1 : null)),
+    ),
+  );
+  const fromMs = resumeMs(timeline) ?? Infinity;
+  assert.ok(fromMs <= 24_000 - 1000, `from ${fromMs}`);
+  const sent = Array.from({ length: 31_000 / 1000 - fromMs / 1000 }, (_, i) => fromMs + (i + 1) * 1000);
+  append(timeline, points(sent, { user: sent.map((time) => (time === 20_000 ? null : 2)) }));
+  assert.equal(timeline.times.at(-1), 31_000);
+  assert.ok(valuesOf(timeline, 'user')?.every((value) => value !== null));
+});
+
+test('the chart that ends first says where to go on; one without any value, or that ended minutes ago, does not bring minutes', () => {
+  const times = Array.from({ length: 300 }, (_, i) => (i + 1) * 1000);
+  const ending = (endMs: number): (number | null)[] => times.map((time) => (time <= endMs ? 1 : null));
+  const charts = (...ends: number[]): Timeline => {
+    const one = answer(1000, times, []).charts[0];
+    assert.ok(one);
+    const made = ends.map((endMs, i) => ({ ...one, id: `c${i}`, series: [{ name: 'a', values: ending(endMs) }] }));
+    return timelineOf({ ...answer(1000, times, []), charts: made });
+  };
+  assert.equal(resumeMs(charts(300_000, 290_000, 0)), 285_000);
+  assert.equal(resumeMs(charts(300_000, 20_000)), 240_000);
+  assert.equal(resumeMs(timelineOf(answer(1000, [], []))), undefined);
+});
+
+test('points that came before an answer that lacks them stay; what the answer has is not replaced', () => {
+  const recent = [points([2000, 3000], { user: [8, 9] }), points([4000], { user: [10] })];
+  const timeline = timelineOf(answer(1000, [1000, 2000, 3000], [1, 2, null]));
+  fillHoles(timeline, recent);
+  assert.deepEqual(timeline.times, [1000, 2000, 3000, 4000]);
+  assert.deepEqual(valuesOf(timeline, 'user'), [1, 2, 9, 10]);
+  const coarse = timelineOf(answer(10_000, [10_000], [1]));
+  fillHoles(coarse, recent);
+  assert.deepEqual(valuesOf(coarse, 'user'), [1]);
 });
 
 test('a series that begins later has nulls before; a chart that is not known is left alone', () => {
