@@ -114,14 +114,14 @@ function unreachable(client: Client, cause: unknown): CommandError {
     const what = `no collector answers at ${client.url}: it is not running, or listens elsewhere`;
     return new CommandError('collector_unreachable', `${what}; start it with "npm start", or name it with --url`, { cause });
   }
-  if (/SELF_SIGNED|UNABLE_TO_(VERIFY|GET)|CERT_/.test(code)) {
-    const what = `the certificate of ${client.url} is not trusted: ${inner instanceof Error ? inner.message.split(';', 1)[0] : code}`;
-    return new CommandError('certificate_untrusted', `${what}; name the authority's PEM file with PICKET_CA_FILE`, { cause });
-  }
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
     const what = `the certificate of the collector is not for ${new URL(client.url).host}`;
     const advice = 'ask by a name that stands in it, with --url https://NAME:PORT and --token, or set PICKET_PUBLIC_URL for both';
     return new CommandError('certificate_untrusted', `${what}; ${advice}`, { cause });
+  }
+  if (/SELF_SIGNED|UNABLE_TO_(VERIFY|GET)|CERT_/.test(code)) {
+    const what = `the certificate of ${client.url} is not trusted: ${inner instanceof Error ? inner.message.split(';', 1)[0] : code}`;
+    return new CommandError('certificate_untrusted', `${what}; name the authority's PEM file with PICKET_CA_FILE`, { cause });
   }
   const mistaken = schemeProblem(client.url, code);
   if (mistaken !== undefined) return new CommandError('collector_unreachable', `cannot ask ${client.url}: ${mistaken}`, { cause });
