@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Locator, Page } from 'playwright-core';
+import type { ChartsAnswer } from '../../collector/dashboard/src/contract.ts';
 import { browserMissing, openBrowser } from '../support/browser.ts';
 import { startAgent, startCollector } from '../support/processes.ts';
 import { startStack } from '../support/stack.ts';
@@ -21,6 +22,8 @@ test('this host is on the page, live, with its gaps', { skip: browserMissing(), 
   const browser = running.use(await openBrowser({ viewport: { width: 1360, height: 900 } }));
   const page = await browser.context.newPage();
   const faults = faultsOf(page, stack);
+  const made: string[] = [];
+  page.on('request', (request) => void (request.method() === 'POST' && request.url().includes('/enroll') && made.push(request.url())));
 
   await page.goto(stack.url);
   await page.getByLabel('Admin token').fill(stack.token);
@@ -36,12 +39,19 @@ test('this host is on the page, live, with its gaps', { skip: browserMissing(), 
     await textOf(row.locator('.age'), /just now|^\d+ s ago$/);
   });
 
-  await context.test('the only host is followed by the command that adds a second one', async () => {
+  await context.test('the only host is followed by the command that adds a second one, made on a click', async () => {
+    assert.deepEqual(made, [], 'to look at the page makes no token');
+    await page.getByRole('button', { name: 'Make a command' }).click();
     await textOf(page.getByTestId('enroll-command'), new RegExp(`${stack.url}[^]*picket1_`));
   });
 
-  await context.test('its charts fill each second while they are watched', async () => {
+  await context.test('its charts fill each second while they are watched, from where the history ends', async () => {
+    const history = page.waitForResponse((response) => response.url().includes(`/hosts/${HOST}/charts?`));
+    const stream = page.waitForRequest((request) => request.url().includes(`/hosts/${HOST}/stream?`));
     await page.locator(`tr[data-host="${HOST}"] a`).click();
+    const endMs = lastValueMs(await (await history).json());
+    const fromMs = Number(new URL((await stream).url()).searchParams.get('from'));
+    assert.ok(fromMs < endMs, `the stream begins at ${fromMs}, the history ends at ${endMs}`);
     for (const chart of CHARTS) await textOf(page.locator(`[data-chart="${chart}"] .legend li b`).first(), /\d/);
     await page.locator('.live-sign[data-kind="live"]').waitFor();
     await textOf(page.locator('.facts'), /Kernel[^]*\d/);
@@ -72,6 +82,13 @@ test('this host is on the page, live, with its gaps', { skip: browserMissing(), 
     await changesWithin(page.locator('.freshness time'), 'datetime', CHANGE_MS_MAX);
   });
 });
+
+/** When the first of the charts in an answer has its last value. */
+function lastValueMs(answer: unknown): number {
+  const { times, charts } = answer as ChartsAnswer;
+  const ends = charts.flatMap(({ series }) => Math.max(-1, ...series.map(({ values }) => values.findLastIndex((value) => value !== null))));
+  return Math.min(...ends.flatMap((end) => times[end] ?? []));
+}
 
 /** Exceptions in the page, refusals by the content policy, requests elsewhere, and answers that are errors (but for the question before the log-in). */
 function faultsOf(page: Page, stack: Stack): string[] {

@@ -1,7 +1,6 @@
 /** Adding a host: the one command, copied with one click, and the host shown as it arrives. */
 import type { JSX } from 'preact';
 import { useSignal } from '@preact/signals';
-import { useEffect } from 'preact/hooks';
 import { makeEnrollCommand } from './api.ts';
 import type { HostsWatch } from './hosts-watch.ts';
 import { Glyph } from './icons.tsx';
@@ -20,18 +19,22 @@ export function EnrollPanel({ watch }: { readonly watch: HostsWatch }): JSX.Elem
   const refusal = useSignal<string | undefined>(undefined);
   const copied = useSignal(false);
 
+  const making = useSignal(false);
+
+  // Only on a click: a command carries a live token, and who only looks at the page wants none.
   const make = async (): Promise<void> => {
+    if (making.value) return;
+    making.value = true;
     refusal.value = undefined;
     try {
       command.value = await makeEnrollCommand();
       remember(command.value);
     } catch (error) {
       refusal.value = error instanceof Error ? error.message : String(error);
+    } finally {
+      making.value = false;
     }
   };
-  useEffect(() => {
-    if (command.value === undefined) void make();
-  }, []);
 
   const copy = async (): Promise<void> => {
     copied.value = await copyText(command.value ?? '');
@@ -41,27 +44,46 @@ export function EnrollPanel({ watch }: { readonly watch: HostsWatch }): JSX.Elem
 
   return (
     <div class="enroll">
-      <p>Run this on the machine that Picket should watch. It brings the agent, makes its key and sends the first values within seconds.</p>
-      <div class="command">
-        <code tabIndex={0} data-testid="enroll-command">
-          {command.value ?? (refusal.value === undefined ? 'Making a one-time token …' : 'No command yet.')}
-        </code>
-        <button type="button" class="primary" disabled={command.value === undefined} onClick={() => void copy()}>
-          <Glyph name={copied.value ? 'check' : 'copy'} />
-          <span>{copied.value ? 'Copied' : 'Copy'}</span>
+      <p>
+        On the machine to watch: get a checkout of Picket, run <code>npm ci</code> in it, and type the command there. It starts the agent,
+        which makes its own key and is on this page within seconds.
+      </p>
+      {command.value === undefined ? (
+        <button type="button" class="primary make" disabled={making.value} onClick={() => void make()}>
+          Make a command
         </button>
-      </div>
+      ) : (
+        <div class="command">
+          <code tabIndex={0} data-testid="enroll-command">
+            {command.value}
+          </code>
+          <button type="button" class="primary" onClick={() => void copy()}>
+            <Glyph name={copied.value ? 'check' : 'copy'} />
+            <span>{copied.value ? 'Copied' : 'Copy'}</span>
+          </button>
+        </div>
+      )}
+      {command.value !== undefined && namesLoopback(command.value) && (
+        <p class="loopback" role="note">
+          This collector is reached on this machine only; start it with <code>PICKET_LISTEN=0.0.0.0:8080</code> so that other hosts reach
+          it.
+        </p>
+      )}
       {refusal.value !== undefined && (
         <p class="refusal" role="alert">
           {refusal.value}
         </p>
       )}
-      <p class="enroll-foot">
-        <Arrivals watch={watch} />
-        <button type="button" class="link" onClick={() => void make()}>
-          Make a new one
-        </button>
-      </p>
+      {(command.value !== undefined || watch.arrived.value.length > 0) && (
+        <p class="enroll-foot">
+          <Arrivals watch={watch} />
+          {command.value !== undefined && (
+            <button type="button" class="link" disabled={making.value} onClick={() => void make()}>
+              Make a new one
+            </button>
+          )}
+        </p>
+      )}
     </div>
   );
 }
@@ -88,6 +110,11 @@ function Arrivals({ watch }: { readonly watch: HostsWatch }): JSX.Element {
       )}
     </span>
   );
+}
+
+/** True for a command that reaches this collector only from the machine it runs on. */
+function namesLoopback(command: string): boolean {
+  return /:\/\/(127(\.\d+){3}|localhost|\[::1\])(?=[:/\s'"]|$)/i.test(command);
 }
 
 async function copyText(text: string): Promise<boolean> {

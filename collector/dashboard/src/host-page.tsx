@@ -33,7 +33,13 @@ export function HostPage({ name, view }: { readonly name: string; readonly view:
       <ConnectionBanner connection={watch.connection} />
       <Head watch={watch} />
       {phase.kind === 'failed' ? (
-        <Failure title="The charts cannot be shown" sentence={phase.sentence} code={phase.code} onRetry={() => void watch.show(view)} />
+        <Failure
+          title="The charts cannot be shown"
+          sentence={phase.sentence}
+          code={phase.code}
+          onRetry={() => void watch.show(view)}
+          elsewhere={{ href: '#/', words: 'All hosts' }}
+        />
       ) : (
         <>
           <Readings host={watch.host.value} />

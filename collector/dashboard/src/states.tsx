@@ -11,9 +11,16 @@ export function Skeleton({ rows, label }: { readonly rows: number; readonly labe
   );
 }
 
-type FailureProps = { readonly title: string; readonly sentence: string; readonly code?: string; readonly onRetry: () => void };
+type FailureProps = {
+  readonly title: string;
+  readonly sentence: string;
+  readonly code?: string;
+  readonly onRetry: () => void;
+  /** A way on where trying again may not help. */
+  readonly elsewhere?: { readonly href: string; readonly words: string };
+};
 
-export function Failure({ title, sentence, code, onRetry }: FailureProps): JSX.Element {
+export function Failure({ title, sentence, code, onRetry, elsewhere }: FailureProps): JSX.Element {
   return (
     <section class="failure card" role="alert">
       <h2>{title}</h2>
@@ -22,6 +29,7 @@ export function Failure({ title, sentence, code, onRetry }: FailureProps): JSX.E
         <button type="button" class="primary" onClick={onRetry}>
           Try again
         </button>
+        {elsewhere && <a href={elsewhere.href}>{elsewhere.words}</a>}
         {code && <code>{code}</code>}
       </p>
     </section>

@@ -132,7 +132,19 @@ describe('the page', { skip: browserMissing(), concurrency: 4 }, () => {
       await browser.context.grantPermissions(['clipboard-read', 'clipboard-write']);
       await open();
       const command = page.getByTestId('enroll-command');
+      const make = page.getByRole('button', { name: 'Make a command' });
+      const asked: string[] = [];
+      page.on('request', (request) => void (request.url().includes('/enroll') && asked.push(request.url())));
+      await make.waitFor();
+      await page.reload();
+      await make.waitFor();
+      assert.deepEqual(asked, [], 'looking at the page makes no token');
+      await make.click();
       await page.getByText('npx picket agent').waitFor();
+      await page.getByText('reached on this machine only').waitFor();
+      await page.reload();
+      await page.getByText('npx picket agent').waitFor();
+      assert.equal(asked.length, 1, 'the command of this visit is kept');
       await page.getByRole('button', { name: 'Copy' }).click();
       await page.getByRole('button', { name: 'Copied' }).waitFor();
       assert.equal(await page.evaluate(() => (globalThis as unknown as Inside).navigator.clipboard.readText()), await command.innerText());
@@ -176,6 +188,8 @@ describe('the page', { skip: browserMissing(), concurrency: 4 }, () => {
       await page.locator('tr[data-host="web-1"]').waitFor();
       await open('#/hosts/nobody');
       await alert.getByText('There is no host called nobody.').waitFor();
+      await alert.getByRole('link', { name: 'All hosts' }).click();
+      await page.locator('tr[data-host="web-1"]').waitFor();
     });
   });
 
@@ -363,7 +377,9 @@ describe('the page', { skip: browserMissing(), concurrency: 4 }, () => {
       await open();
       await page.locator('tr[data-host]').first().waitFor();
       await assertNoSidewaysScroll(page, 'the overview');
+      await page.locator('tr[data-host="web-1"] .age').waitFor();
       await page.getByRole('button', { name: 'Add a host' }).click();
+      await page.getByRole('button', { name: 'Make a command' }).click();
       await page.getByText('npx picket agent').waitFor();
       await assertNoSidewaysScroll(page, 'adding a host');
       const now = Date.now();
