@@ -139,11 +139,17 @@ test('a busy port is told with who has it and what to type, and ends the start',
 });
 
 test('a collector that listens everywhere prints addresses that can be opened, and one for others', async () => {
-  const child = start(join(newFolder(), 'data'), '0.0.0.0:0');
+  const dataDir = join(newFolder(), 'data');
+  const child = start(dataDir, '0.0.0.0:0');
   const { url, elsewhereUrl, loginUrl } = await line(child, 'picket is running');
   assert.match(String(url), /^http:\/\/127\.0\.0\.1:\d+$/);
   assert.ok(String(loginUrl).startsWith(`${String(url)}/login?`));
   assert.equal(elsewhereUrl, `http://${hostname().toLowerCase()}:${new URL(String(url)).port}`);
+  const authorization = `Bearer ${readFileSync(join(dataDir, 'admin-token'), 'utf8').trim()}`;
+  const headers = { authorization, 'content-type': 'application/json' };
+  const answer = await fetch(`${String(url)}/api/v1/enroll`, { method: 'POST', headers, body: '{}' });
+  const { command } = (await answer.json()) as { command?: string };
+  assert.ok(command?.startsWith(`PICKET_COLLECTOR_URL=${String(elsewhereUrl)} PICKET_INSECURE=true `), command);
   const stopped = once(child, 'exit');
   child.kill('SIGTERM');
   assert.deepEqual(await stopped, [0, null]);
