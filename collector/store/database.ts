@@ -67,6 +67,7 @@ export async function openOrRepair(path: string, options: DatabaseOptions, damag
     await ClassicLevel.repair(path);
     return await openDatabase(path, options);
   } catch (error) {
+    if (isCircumstance(error)) throw error instanceof StoreError ? error : openError(path, error);
     const aside = `${path}${ASIDE}`;
     damaged(`${(error as Error).message}; what is left of it is now in ${aside}`);
     await rm(aside, { recursive: true, force: true });
@@ -78,19 +79,30 @@ export async function openOrRepair(path: string, options: DatabaseOptions, damag
 /** True for an error by which LevelDB says that what it reads is damaged. */
 export function isCorruption(error: unknown): boolean {
   const code = causeCode(error);
-  return code === 'LEVEL_CORRUPTION' || code === 'LEVEL_IO_ERROR';
+  return code === 'LEVEL_CORRUPTION' || (code === 'LEVEL_IO_ERROR' && !isCircumstance(error));
+}
+
+/** What passes, or is the host's to mend: the files are as good as they were, and repairing or replacing them would lose what they hold. */
+const CIRCUMSTANCES = /no space left|quota exceeded|too many (open )?files|cannot allocate memory|permission denied|read-only file system/i;
+
+function isCircumstance(error: unknown): boolean {
+  for (let at = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth++) if (CIRCUMSTANCES.test(at.message)) return true;
+  return false;
 }
 
 function openError(path: string, cause: unknown): StoreError {
   const inner = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause;
   const message = inner instanceof Error ? inner.message : String(inner);
+  if (/no space left|quota exceeded/i.test(message)) {
+    return new StoreError('store_full', `cannot open ${path}: the disk is full; free space or lower the retention`, { cause });
+  }
   switch (causeCode(cause)) {
     case 'LEVEL_LOCKED':
       return new StoreError('store_locked', `cannot open ${path}: another process holds it`, { cause });
     case 'LEVEL_CORRUPTION':
       return new StoreError('store_corrupt', `cannot open ${path}: ${message}`, { cause });
     default:
-      return /permission denied|read-only file system|not a directory|file (already )?exists/i.test(message)
+      return isCircumstance(inner) || /not a directory|file (already )?exists/i.test(message)
         ? new StoreError('store_unwritable', `cannot open ${path}: ${message}`, { cause })
         : new StoreError('store_corrupt', `cannot open ${path}: ${message}`, { cause });
   }
