@@ -149,7 +149,7 @@ test('a collector that listens everywhere prints addresses that can be opened, a
   const headers = { authorization, 'content-type': 'application/json' };
   const answer = await fetch(`${String(url)}/api/v1/enroll`, { method: 'POST', headers, body: '{}' });
   const { command } = (await answer.json()) as { command?: string };
-  assert.ok(command?.startsWith(`PICKET_COLLECTOR_URL=${String(elsewhereUrl)} PICKET_INSECURE=true `), command);
+  assert.ok(command?.startsWith(`PICKET_COLLECTOR_URL=${elsewhereUrl} PICKET_INSECURE=true `), command);
   const stopped = once(child, 'exit');
   child.kill('SIGTERM');
   assert.deepEqual(await stopped, [0, null]);
