@@ -87,6 +87,9 @@ export class Background {
         this.#host.counters.partitionsDropped += dropped.length;
         await this.#mergeDue(this.#host.nowMs() - this.#host.limits.mergeAfterMs);
       });
+    } catch (error) {
+      // What the end of the store has cut short is done at the next start.
+      if (!this.#abort.signal.aborted) throw error;
     } finally {
       this.#isTicking = false;
     }

@@ -34,7 +34,7 @@ export class OpenBlock implements Block {
   readonly layout: Layout;
   readonly capacity: number;
   #times: Float64Array;
-  #values: Float64Array;
+  #values: Float64Array<ArrayBuffer>;
   /** Ticks at which the frames taken so far end. */
   #ends: number[] = [];
   #axis: Float64Array | undefined;
@@ -42,12 +42,17 @@ export class OpenBlock implements Block {
   #isRead = false;
   ticks = 0;
 
-  constructor(number: number, layout: Layout, capacity: number) {
+  constructor(number: number, layout: Layout, capacity: number, values = new Float64Array(capacity * layout.refs.length)) {
     this.number = number;
     this.layout = layout;
     this.capacity = capacity;
     this.#times = new Float64Array(capacity);
-    this.#values = new Float64Array(capacity * layout.refs.length);
+    this.#values = values;
+  }
+
+  /** The memory of its values for another block, once this one is done; nothing if somebody still reads it. */
+  yieldMemory(): Float64Array<ArrayBuffer> | undefined {
+    return this.#isRead ? undefined : this.#values;
   }
 
   get firstMs(): number {

@@ -85,6 +85,9 @@ export class Head {
   readonly #dictionaries = new Map<AgentId, Map<Epoch, EpochDictionary>>();
   /** In rising order of their numbers. */
   readonly #generations: HeadGeneration[] = [];
+  /** Memory of blocks that are done, by its length: the next generation begins the same blocks again. */
+  readonly #spare = new Map<number, Float64Array<ArrayBuffer>[]>();
+  #spareBytes = 0;
   #openBytes = 0;
   #openSeries = 0;
   #nextBlock = 0;
@@ -98,7 +101,7 @@ export class Head {
   }
 
   get bytes(): number {
-    let bytes = this.#openBytes;
+    let bytes = this.#openBytes + this.#spareBytes;
     for (const generation of this.#generations) bytes += generation.arena.bytes;
     return bytes;
   }
@@ -211,7 +214,8 @@ export class Head {
     if (open.length >= OPEN_PER_STREAM_MAX) this.#sealOne(generation, blocks, open.shift() as OpenBlock);
     const series = layout.refs.length;
     const capacity = Math.floor(OPEN_BYTES_TARGET / 8 / (this.#openSeries + series));
-    const block = new OpenBlock(this.#nextBlock++, layout, Math.min(TICKS_MAX, Math.max(TICKS_MIN, capacity)));
+    const ticks = Math.min(TICKS_MAX, Math.max(TICKS_MIN, capacity));
+    const block = new OpenBlock(this.#nextBlock++, layout, ticks, this.#memory(ticks * series));
     this.#openBytes += block.bytes;
     this.#openSeries += series;
     open.push(block);
@@ -226,6 +230,18 @@ export class Head {
   #release(block: OpenBlock): void {
     this.#openBytes -= block.bytes;
     this.#openSeries -= block.layout.refs.length;
+    const memory = block.yieldMemory();
+    if (memory === undefined || this.#spareBytes + memory.byteLength > OPEN_BYTES_TARGET) return;
+    this.#spareBytes += memory.byteLength;
+    const same = this.#spare.get(memory.length);
+    if (same === undefined) this.#spare.set(memory.length, [memory]);
+    else same.push(memory);
+  }
+
+  #memory(length: number): Float64Array<ArrayBuffer> | undefined {
+    const memory = this.#spare.get(length)?.pop();
+    if (memory !== undefined) this.#spareBytes -= memory.byteLength;
+    return memory;
   }
 }
 

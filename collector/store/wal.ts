@@ -58,10 +58,32 @@ export type WalPart = {
   readonly bytes: number;
 };
 
+/** Memory for the values of one commit, used again for the next: a megabyte of garbage per commit would cost more than the commit. */
+class Room {
+  #bytes = Buffer.allocUnsafeSlow(0);
+  #used = 0;
+
+  clear(): void {
+    this.#used = 0;
+  }
+
+  take(length: number): Buffer {
+    const from = this.#used;
+    this.#used += length;
+    if (this.#used <= this.#bytes.length) return this.#bytes.subarray(from, this.#used);
+    // Values taken before keep the old memory.
+    this.#bytes = Buffer.allocUnsafeSlow(Math.max(length, 2 * this.#bytes.length));
+    this.#used = length;
+    return this.#bytes.subarray(0, length);
+  }
+}
+
 export class WalGeneration {
   readonly number: number;
   readonly path: string;
   readonly #database: Database;
+  /** One commit is under way at a time, so its values can lie in the same memory each time. */
+  readonly #room = new Room();
   bytes = 0;
 
   private constructor(number: number, path: string, database: Database) {
@@ -78,10 +100,11 @@ export class WalGeneration {
 
   /** One synced commit of notes and frames. */
   async append(commit: number, notes: readonly Note[], frames: readonly VerifiedFrame[]): Promise<void> {
+    this.#room.clear();
     const parts = inParts(frames);
     const operations: Operation[] = parts.map((own, part) => {
       const key = writeKey(commit, part);
-      return { type: 'put', key, value: writeValue(key, parts.length, part === 0 ? notes : [], own) };
+      return { type: 'put', key, value: writeValue(this.#room, key, parts.length, part === 0 ? notes : [], own) };
     });
     await writeSynced(this.#database, operations);
     for (const operation of operations) if (operation.type === 'put') this.bytes += operation.key.length + operation.value.length;
@@ -135,14 +158,14 @@ function writeKey(commit: number, part: number): Buffer {
 }
 
 /** Head (fixed fields, entries, notes, sources), its checksum, the frames' bytes, the checksum of all. */
-function writeValue(key: Buffer, parts: number, notes: readonly Note[], frames: readonly VerifiedFrame[]): Buffer {
+function writeValue(room: Room, key: Buffer, parts: number, notes: readonly Note[], frames: readonly VerifiedFrame[]): Buffer {
   const sources = [...new Set(frames.map(({ source }) => source))];
   const notesText = Buffer.from(JSON.stringify(notes));
   const sourcesText = Buffer.from(JSON.stringify(sources));
   const indexes = new Map(sources.map((source, i) => [source, i]));
   const headBytes = FIXED_BYTES + frames.length * ENTRY_BYTES + notesText.length + sourcesText.length;
   const bodyBytes = frames.reduce((sum, { bytes }) => sum + bytes.length, 0);
-  const value = Buffer.allocUnsafe(headBytes + CHECKSUM_BYTES + bodyBytes + CHECKSUM_BYTES);
+  const value = room.take(headBytes + CHECKSUM_BYTES + bodyBytes + CHECKSUM_BYTES);
   value[0] = VALUE_VERSION;
   value.writeUInt32LE(parts, 1);
   value.writeUInt32LE(frames.length, 5);

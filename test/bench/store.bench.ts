@@ -24,10 +24,15 @@ const T0 = Date.UTC(2026, 2, 1);
 /** Different agents send different values: this many sets, as in the peers' measurements. */
 const DATA_SETS = 8;
 const HARSH_SERIES = 500;
+const TICKS_PER_GENERATION = 61;
 const HOSTS = 4;
 /** Frames that are made before a measured span: about 30 MB. */
 const FRAMES_AHEAD = 4000;
-const log = { info: () => undefined, warn: () => undefined, error: (fields: object, message: string) => process.stderr.write(`${message} ${JSON.stringify(fields)}\n`) };
+const log = {
+  info: () => undefined,
+  warn: () => undefined,
+  error: (fields: object, message: string) => process.stderr.write(`${message} ${JSON.stringify(fields)}\n`),
+};
 
 const SCENARIOS: Readonly<Record<string, () => Promise<Record<string, unknown>>>> = {
   host_1s: async () => diskOf({ agents: HOSTS, ticksPerFrame: 5, data: recordedHost() }),
@@ -42,7 +47,10 @@ export async function run(options: { json: boolean; args?: readonly string[] }):
   const wanted = options.args ?? [];
   for (const name of Object.keys(SCENARIOS)) {
     if (wanted.length > 0 && !wanted.includes(name)) continue;
-    const child = spawnSync(process.execPath, ['--expose-gc', fileURLToPath(import.meta.url), name], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawnSync(process.execPath, ['--expose-gc', fileURLToPath(import.meta.url), name], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     if (child.status !== 0) throw new Error(`the scenario ${name} ended with ${child.status}`);
     report[name] = JSON.parse(child.stdout) as unknown;
     if (!options.json) process.stdout.write(`${name}: ${JSON.stringify(report[name], null, 2)}\n`);
@@ -89,7 +97,7 @@ async function* framesOf({ agents, ticksPerFrame, data }: Load): AsyncGenerator<
     const groups = sets.map((set) => groupOf(set, ticks));
     for (const [i, sender] of senders.entries()) {
       const { stepMs } = sets[i % sets.length] as Ticks;
-      frames.push(sender.groups(T0 + row * stepMs, [groups[i % groups.length] as ReturnType<typeof groupOf>]));
+      frames.push(sender.groups(T0 + row * stepMs, [groups[i % groups.length] as ReturnType<typeof groupOf>], { receivedMs: Date.now() }));
     }
     if (frames.length < FRAMES_AHEAD) continue;
     yield frames;
@@ -106,7 +114,11 @@ function groupOf(set: Ticks, ticks: number): { times: Float64Array; refs: Uint32
     set.next(tick);
     for (let s = 0; s < count; s++) values[s * ticks + t] = tick[s] as number;
   }
-  return { times: Float64Array.from({ length: ticks }, (_, t) => t * set.stepMs), refs: Uint32Array.from({ length: count }, (_, s) => s), values };
+  return {
+    times: Float64Array.from({ length: ticks }, (_, t) => t * set.stepMs),
+    refs: Uint32Array.from({ length: count }, (_, s) => s),
+    values,
+  };
 }
 
 async function cutAndMerge(store: Store): Promise<{ cut: number; merge: number }> {
@@ -162,19 +174,31 @@ async function cpuOf(load: Load): Promise<Record<string, unknown>> {
 async function memoryOf(load: Load): Promise<Record<string, unknown>> {
   return withStore(async (store) => {
     let peakBytes = 0;
+    let ticks = 0;
     for await (const frames of framesOf(load)) {
-      for (let i = 0; i < frames.length; i += 200) await store.append(frames.slice(i, i + 200));
+      for (let i = 0; i < frames.length; i += load.agents) {
+        await store.append(frames.slice(i, i + load.agents));
+        // As the clock would: ten minutes make a generation.
+        if (++ticks % TICKS_PER_GENERATION === 0) await store.cutNow();
+      }
       await store.settled();
       peakBytes = Math.max(peakBytes, process.memoryUsage.rss());
     }
     const { headBytes, samplesAppended } = await store.stats();
     const rssBytes = process.memoryUsage.rss();
-    const head = await readMs(store);
+    const newest = await readMs(store);
     await store.cutNow();
     const chunks = await readMs(store);
     await store.compactNow();
     const merged = await readMs(store);
-    return { samples: samplesAppended, rssBytes, rssBytesPeak: peakBytes, rssBytesAfterCut: process.memoryUsage.rss(), headBytes, readMs: { head, chunks, merged } };
+    return {
+      samples: samplesAppended,
+      rssBytes,
+      rssBytesPeak: peakBytes,
+      rssBytesAfterCut: process.memoryUsage.rss(),
+      headBytes,
+      readMs: { newest, chunks, merged },
+    };
   });
 }
 
