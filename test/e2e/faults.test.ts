@@ -176,7 +176,7 @@ describe('faults of real processes', { concurrency: 3 }, () => {
     }
     const data = freshFolder('cut-link');
     const dir = freshFolder('cut-link-agent');
-    const namespace = newNamespace(7);
+    const namespace = newNamespace(107);
     const port = await freePort();
     const collector = await startCollector({ dataDir: data.path, port, env: { PICKET_LISTEN: `0.0.0.0:${port}` } });
     const [command, ...args] = namespace.enter([process.execPath, `${ROOT}/packaging/picket.ts`, 'agent']);

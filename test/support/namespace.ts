@@ -34,13 +34,14 @@ export function namespaceProblem(): string | undefined {
   }
 }
 
-/** Makes a namespace; `index` (0..200) keeps names and addresses of tests that run side by side apart. */
+/** Makes a namespace; `index` (1..200) keeps names and addresses of tests that run side by side apart. */
 export function newNamespace(index: number): Namespace {
   const name = `picket-${process.pid}-${index}`;
   // Interface names have at most 15 bytes.
   const outside = `pk${process.pid % 100_000}o${index}`;
   const inside = `pk${process.pid % 100_000}i${index}`;
-  const subnet = `10.231.${index}`;
+  // Two runs on one machine must not share an address: the second byte is the test's, the third the process's.
+  const subnet = `10.${index}.${process.pid % 250}`;
   ip('netns', 'add', name);
   ip('link', 'add', outside, 'type', 'veth', 'peer', 'name', inside);
   ip('link', 'set', inside, 'netns', name);
