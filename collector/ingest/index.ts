@@ -59,7 +59,8 @@ export async function openIngest(options: IngestOptions): Promise<Ingest> {
   });
   const stopLoss = store.onLoss((loss) => {
     log.warn({ cause: loss.cause, detail: loss.detail, agent: loss.agentId }, 'stored data is damaged or unreadable');
-    ledger.loss(loss).catch((error: unknown) => log.warn({ error: (error as Error).message }, 'cannot file a loss'));
+    const agentId = loss.agentId ?? (loss.instance === undefined ? undefined : agents.byName(loss.instance)?.agentId);
+    ledger.loss({ ...loss, agentId }).catch((error: unknown) => log.warn({ error: (error as Error).message }, 'cannot file a loss'));
   });
   return {
     identity,

@@ -42,6 +42,8 @@ const GAPS_PER_AGENT_MAX = 5000;
 const GAPS_FORGOTTEN = 500;
 /** Of all agents. What has no place is asked for again when its agent next connects. */
 const UNEXPLAINED_MAX = 5000;
+/** Under whom losses are filed that may be of any host: they are gaps of all. */
+const EVERYBODY: AgentId = '0'.repeat(32);
 const COVERAGE_GAPS_MAX = 10_000;
 const WRITE_LATE_MS = 5000;
 const INVENTORY_BYTES_MAX = 256 * 1024;
@@ -207,15 +209,18 @@ export class Ledger {
   async loss(loss: StoreLoss): Promise<void> {
     const nowMs = this.#nowMs();
     const range = loss.ranges[0] ?? [0, 0];
-    await this.#file(loss.agentId ?? '0'.repeat(32), `loss:${loss.cause}:${loss.epoch}:${loss.lane}:${range[0]}:${range[1]}`, {
+    const toMs = loss.toMs ?? nowMs;
+    // What names no frame is told apart by its place and time.
+    const what = loss.ranges.length > 0 ? `${loss.epoch}:${loss.lane}:${range[0]}:${range[1]}` : `${loss.fromMs}:${loss.detail}`;
+    await this.#file(loss.agentId ?? EVERYBODY, `loss:${loss.cause}:${what}`, {
       cause: loss.cause,
       detail: loss.detail,
       lane: loss.lane ?? 0,
       epoch: loss.epoch ?? '',
       fromSequence: range[0],
       toSequence: range[1],
-      fromMs: loss.fromMs ?? nowMs,
-      toMs: loss.toMs ?? nowMs,
+      fromMs: loss.fromMs ?? toMs,
+      toMs,
       frames: range[1] - range[0],
       samples: 0,
       bytes: loss.bytes,
@@ -260,7 +265,7 @@ export class Ledger {
 
   #hostGaps(host: HostName, fromMs: number, toMs: number): CoverageGap[] {
     const gaps: CoverageGap[] = [];
-    for (const gap of this.#gaps.get(host.agentId)?.values() ?? []) {
+    for (const gap of [...(this.#gaps.get(host.agentId)?.values() ?? []), ...(this.#gaps.get(EVERYBODY)?.values() ?? [])]) {
       // A gap of logs or relayed metrics is no hole in the host's own charts.
       if (gap.lane !== 0 || gap.toMs <= fromMs || gap.fromMs >= toMs) continue;
       gaps.push({

@@ -127,6 +127,8 @@ export interface RecordStore {
 export type StoreLoss = {
   readonly cause: 'store_corruption' | 'undecodable';
   readonly agentId: AgentId | undefined;
+  /** The host whose own series it was, if only its name is known. */
+  readonly instance?: string | undefined;
   readonly epoch: Epoch | undefined;
   readonly lane: number | undefined;
   readonly ranges: readonly SequenceRange[];

@@ -18,6 +18,8 @@ import { WINDOW_MS } from './window.ts';
 const CLOSED_MAX = 2;
 /** Epochs of agents that have sent nothing for so long are forgotten even if nobody said so. */
 const EPOCH_IDLE_MS = 90 * 24 * 3_600_000;
+/** The state that says which days have a partition, so that one that vanishes is missed. */
+export const DAYS = 'days';
 const DICTIONARY_PREFIX = 'dictionary/';
 
 export type BackgroundHost = {
@@ -182,6 +184,7 @@ export class Background {
     const deletions = await this.#statesToForget(wal.number);
     for (const name of deletions) states.delete(name);
     states.set('cut', Buffer.from(String(wal.number)));
+    states.set(DAYS, daysState(partitions.days()));
     await records.writeState(states, deletions);
     // From here to the end of this step nothing waits: a reader sees the generation in the head or its chunks, never both or none.
     this.#cutThrough = wal.number;
@@ -220,4 +223,12 @@ export class Background {
 
 export function dictionaryPrefix(agentId: AgentId, epoch: Epoch): string {
   return `${DICTIONARY_PREFIX}${agentId}/${epoch}/`;
+}
+
+export function daysState(days: readonly number[]): Buffer {
+  return Buffer.from(JSON.stringify(days));
+}
+
+export function daysOf(state: Buffer | undefined): readonly number[] {
+  return state === undefined ? [] : (JSON.parse(state.toString()) as number[]);
 }

@@ -1,6 +1,6 @@
 /** One UTC day's database: chunks, the names they use, and which windows and series are in it. Not when it is opened or dropped: partitions.ts. */
 import { ByteReader, ByteWriter, decodeRefs, encodeRefs } from '../../protocol/index.ts';
-import type { Labels } from '../model/labels.ts';
+import { labelValue, type Labels } from '../model/labels.ts';
 import type { TimeRange } from '../model/ports.ts';
 import { CHECKSUM_BYTES, checked, seal, sealed } from './checksum.ts';
 import { compact, type Database, isCorruption, type Operation, openOrRepair, writeSynced } from './database.ts';
@@ -24,7 +24,14 @@ export type Marker = { readonly isMerged: boolean; readonly chunks: number };
 const MARKER_BYTES = 1 + 4 * 4;
 
 /** What a damaged value is told as. */
-export type Damage = { readonly day: number; readonly window: number | undefined; readonly bytes: number; readonly detail: string };
+export type Damage = {
+  readonly day: number;
+  readonly window: number | undefined;
+  readonly bytes: number;
+  readonly detail: string;
+  /** The host whose own series it was, where that can still be told. */
+  readonly instance?: string | undefined;
+};
 
 export class Partition {
   readonly day: number;
@@ -197,7 +204,8 @@ export class Partition {
     const metric = this.#metrics.get(chunk?.metric ?? -1)?.name ?? 'unknown metric';
     const labels = this.#sources.get(chunk?.source ?? -1)?.labels ?? [];
     const detail = chunk === undefined ? `value ${key.toString('hex')}` : `chunk of ${metric} of {${labels.join(' ')}}`;
-    this.onDamage({ day: this.day, window, bytes, detail });
+    const instance = labelValue(labels, 'job') === 'node' ? labelValue(labels, 'instance') : undefined;
+    this.onDamage({ day: this.day, window, bytes, detail, instance });
   }
 
   /** Calls `visit` for the series of `found` in the windows of the range whose generations are cut. */

@@ -1,4 +1,5 @@
 /** The day databases together: opened when used, closed when others are used more, unlinked when retention says so. Not what is read or written there. */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { directoryBytes, listDatabases, makeDirectory, unlinkDatabase } from './database.ts';
 import type { Retention, StoreLog } from './options.ts';
@@ -18,7 +19,10 @@ export type PartitionsHost = {
   readonly nowMs: () => number;
   readonly log: StoreLog;
   readonly damaged: (damage: Damage) => void;
-  readonly dropped: (day: number) => void;
+  /** Days that had a partition when one was last written to. */
+  readonly expected: readonly number[];
+  /** Before a day is unlinked; the days that stay. What it cannot write must not keep space from being freed. */
+  readonly dropping: (day: number, days: readonly number[]) => Promise<void>;
 };
 
 type Slot = { readonly partition: Promise<Partition>; users: number; isDropped: boolean; usedAt: number; readonly idle: Set<() => void> };
@@ -31,6 +35,8 @@ export class Partitions {
   /** Days that are being closed: they cannot be opened again before that is done. */
   readonly #closing = new Map<number, Promise<void>>();
   #clock = 0;
+  /** Days that should be on disk and were not when the store was opened. */
+  missing: readonly number[] = [];
 
   private constructor(host: PartitionsHost) {
     this.#host = host;
@@ -44,6 +50,8 @@ export class Partitions {
       if (day === undefined) host.log.warn({ name, directory: host.directory }, 'a folder among the partitions is none of ours');
       else partitions.#days.add(day);
     }
+    const horizonMs = partitions.horizonMs();
+    partitions.missing = host.expected.filter((day) => !partitions.#days.has(day) && (day + 1) * DAY_MS > horizonMs);
     return partitions;
   }
 
@@ -73,8 +81,7 @@ export class Partitions {
     let slot = this.#slots.get(day);
     if (slot?.isDropped === true || (!make && !this.#days.has(day))) return undefined;
     if (slot === undefined) {
-      this.#days.add(day);
-      slot = { partition: this.#open(day), users: 0, isDropped: false, usedAt: 0, idle: new Set() };
+      slot = { partition: this.#open(day, this.#days.has(day)), users: 0, isDropped: false, usedAt: 0, idle: new Set() };
       this.#slots.set(day, slot);
     }
     slot.users++;
@@ -157,7 +164,10 @@ export class Partitions {
     return join(this.#host.directory, dayName(day));
   }
 
-  #open(day: number): Promise<Partition> {
+  async #open(day: number, isKnown: boolean): Promise<Partition> {
+    this.#days.add(day);
+    if (isKnown && !existsSync(this.#path(day)))
+      this.#host.damaged({ day, window: undefined, bytes: 0, detail: 'its folder is gone; it is begun anew' });
     const isYoung = day >= dayOf(windowOf(this.#host.nowMs())) - YOUNG_DAYS;
     return Partition.open(day, this.#path(day), isYoung ? WRITE_BUFFER_BYTES : OLD_WRITE_BUFFER_BYTES, this.#host.damaged);
   }
@@ -170,8 +180,10 @@ export class Partitions {
       slot.isDropped = true;
       await this.#close(day);
     }
+    await this.#host
+      .dropping(day, this.days())
+      .catch((error: unknown) => this.#host.log.warn({ error, day }, 'cannot note that a day goes out of retention'));
     await unlinkDatabase(this.#path(day));
-    this.#host.dropped(day);
   }
 
   async #close(day: number): Promise<void> {

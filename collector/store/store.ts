@@ -18,7 +18,7 @@ import type {
   TimeRange,
   VerifiedFrame,
 } from '../model/ports.ts';
-import { Background, dictionaryPrefix } from './background.ts';
+import { Background, DAYS, daysOf, daysState, dictionaryPrefix } from './background.ts';
 import { type Database, directoryBytes, listDatabases, makeDirectory, openDatabase, unlinkDatabase } from './database.ts';
 import { Decoder, type DurableFrame } from './decoder.ts';
 import { StoreError } from './errors.ts';
@@ -194,12 +194,17 @@ class LevelStore implements Store {
       nowMs: options.nowMs,
       log: options.log,
       damaged: (damage) => hooks.damaged(damage),
-      dropped: (day) => options.log.info({ day }, 'a day went out of retention'),
+      expected: daysOf(records.readState(DAYS)),
+      dropping: async (day, days) => {
+        options.log.info({ day }, 'a day goes out of retention');
+        await records.writeState(new Map([[DAYS, daysState(days)]]));
+      },
     });
     const store = new LevelStore(options, { records, received, generations, partitions, hooks, cutThrough, lastGeneration, recovered });
     tell = (detail) => store.#damage(detail);
     for (const detail of damaged) store.#damage(detail);
     for (const loss of recovered.losses) store.#lose(loss);
+    for (const day of partitions.missing) store.#partitionDamage({ day, window: undefined, bytes: 0, detail: 'its folder is gone' });
     return store;
   }
 
@@ -483,7 +488,7 @@ class LevelStore implements Store {
   }
 
   /** Each damaged value once, however often it is read. */
-  #partitionDamage({ day, window, bytes, detail }: Damage): void {
+  #partitionDamage({ day, window, bytes, detail, instance }: Damage): void {
     const name = `${day} ${window} ${detail}`;
     if (this.#toldDamage.has(name) || this.#toldDamage.size >= TOLD_DAMAGE_MAX) return;
     this.#toldDamage.add(name);
@@ -492,6 +497,7 @@ class LevelStore implements Store {
     this.#lose({
       cause: 'store_corruption',
       agentId: undefined,
+      instance,
       epoch: undefined,
       lane: undefined,
       ranges: [],

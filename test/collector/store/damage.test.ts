@@ -225,3 +225,64 @@ describe('a frame that does not decode', () => {
     await again.store.close();
   });
 });
+
+describe('a day whose folder has vanished', () => {
+  async function fillAndRemove(directory: string): Promise<void> {
+    await fill(directory, (store) => store.cutNow());
+    const [day] = readdirSync(join(directory, 'raw'));
+    assert.ok(day !== undefined);
+    await rm(join(directory, 'raw', day), { recursive: true });
+  }
+  const isGone = ({ fromMs, toMs, detail }: StoreLoss): boolean =>
+    detail.includes('folder is gone') && (fromMs ?? Infinity) <= T0 && (toMs ?? 0) >= T0;
+
+  it('is told when the store is opened, until another cut says which days there are', async () => {
+    const directory = newFolder();
+    await fillAndRemove(directory);
+    const first = await open(directory);
+    assert.deepEqual(first.losses.map(isGone), [true]);
+    await first.store.cutNow();
+    const agent = new FakeAgent('b');
+    await first.store.append([agent.dictionary([{ name: 'm' }]), agent.samples([T0 + 86_400_000], [[1]])]);
+    await first.store.cutNow();
+    await first.store.close();
+    const second = await open(directory);
+    assert.deepEqual(second.losses, []);
+    await second.store.close();
+  });
+
+  it('while the store is open is told when it is opened anew', async () => {
+    const directory = newFolder();
+    await fill(directory, (store) => store.cutNow());
+    const { store, losses } = await open(directory);
+    const [day] = readdirSync(join(directory, 'raw'));
+    assert.ok(day !== undefined);
+    await rm(join(directory, 'raw', day), { recursive: true });
+    assert.equal((await read(store, []))[key('m', 'a', { x: '0' })], undefined);
+    assert.deepEqual(losses.map(isGone), [true]);
+    await store.close();
+  });
+
+  it('that went out of retention is not missed', async () => {
+    const directory = newFolder();
+    await fill(directory, (store) => store.cutNow());
+    let nowMs = T0;
+    const retention = { ageMs: 86_400_000, bytesMax: 'off' } as const;
+    const ticks: (() => void)[] = [];
+    const every = (_ms: number, run: () => void) => {
+      ticks.push(run);
+      return () => undefined;
+    };
+    const store = await openStore({ directory, retention, nowMs: () => nowMs, log, every });
+    await store.ready;
+    nowMs += 3 * 86_400_000;
+    for (const tick of ticks) tick();
+    await store.cutNow();
+    await store.compactNow();
+    assert.deepEqual(readdirSync(join(directory, 'raw')), []);
+    await store.close();
+    const again = await open(directory);
+    assert.deepEqual(again.losses, []);
+    await again.store.close();
+  });
+});
