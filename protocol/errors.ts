@@ -1,4 +1,4 @@
-/** The closed set of error codes on the wire and the one error class of this folder. Codes are API, messages are not. */
+/** The closed set of error codes on the wire, and how expected failures are returned. Codes are API, messages are not. */
 
 /** What each code means and what to do stands as a table in README.md; a test holds the two against each other. */
 export const ERROR_CODES = [
@@ -56,14 +56,4 @@ export function ok<T>(value: T): Result<T> {
 
 export function fail<T>(code: ErrorCode, detail: string): Result<T> {
   return { ok: false, code, detail };
-}
-
-/** An operational failure of the protocol that ends what was being done. */
-export class ProtocolError extends Error {
-  readonly code: ErrorCode;
-  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.name = 'ProtocolError';
-    this.code = code;
-  }
 }

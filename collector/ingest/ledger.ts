@@ -104,7 +104,7 @@ export class Ledger {
   }
 
   /** A samples frame came late. Its span ends at latest where its successor's begins, which is not known: one off-line flush is joined. */
-  late(agentId: AgentId, timeMs: number, _receivedMs: number): void {
+  late(agentId: AgentId, timeMs: number): void {
     let late = this.#late.get(agentId);
     if (late === undefined) this.#late.set(agentId, (late = { spans: [], dirty: false }));
     addSpan(late.spans, timeMs, timeMs + 1000, LATE_JOIN_MS, LATE_SPANS_MAX);

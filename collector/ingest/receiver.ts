@@ -176,7 +176,7 @@ export class Receiver {
     }
     if (header.kind === FrameKind.samples && nowMs - timeMs > LATE_MS) {
       this.#counters.lateFrames++;
-      this.#ledger.late(from.agent.agentId, timeMs, nowMs);
+      this.#ledger.late(from.agent.agentId, timeMs);
     }
     this.#queueAck(from, epoch, header.lane, sequence);
     this.#queue(from, epoch, view, digest, correctionMs, nowMs);
